@@ -1,0 +1,639 @@
+package dict
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+	"unicode/utf8"
+
+	"webadmin/internal/kvdb"
+)
+
+// How lists stay quick at any size. A list is a walk along a run, from the cursor until the page is full.
+// Names and values that a filter fixes from the left narrow the walk to spans of the run; where a filter
+// leaves the system or the key open, the known names fill them in, which gives a few more spans. What then
+// remains of the filter is tested on each record. Only where that test would fail too often, the matching
+// translations are found another way: in the other run, or by the maps of the pairs in question.
+
+const (
+	scanGladly  = 20_000 // records that a list walks over without looking for another way
+	gatherMost  = 5000   // records that it gathers and sorts instead
+	sparseRatio = 64     // a page is worth this many records walked over for one that matches
+)
+
+// listing is what lists of entries and of translations have in common.
+type listing[T any] struct {
+	run    runState
+	letter byte // of its cursors
+	spans  []span
+	match  func(T) bool // nil = all
+	needle *needle      // nil = no search
+	parse  func(record) (T, error)
+	keyOf  func(T) []byte
+	exact  bool // the spans hold what matches and nothing else
+	total  int64
+}
+
+// Entries lists entries. Total is counted unless Q is searched for. InvalidError for a wrong cursor or limit.
+func (s *Store) Entries(ctx context.Context, f Filter, o ListOptions) (page Page[Entry], err error) {
+	err = s.retryGone(ctx, func(sn *snapshot) error {
+		l := &listing[Entry]{run: sn.runs[runEntry], letter: 'e', parse: parseEntry, keyOf: Entry.entryKey,
+			exact: true, total: -1, needle: newNeedle(f.Q)}
+		l.spans = spansOf(entryNames(sn), f.System, f.Key, f.Value)
+		switch {
+		case f.Q != "":
+			l.match = func(e Entry) bool { return l.needle.in(e.System, e.Key, e.Value) }
+		case f.Value == "":
+			l.total = 0
+			for name, n := range sn.names {
+				if system, key, _ := strings.Cut(name, "/"); matches(f.System, system) && matches(f.Key, key) {
+					l.total += n
+				}
+			}
+		}
+		page, err = list(ctx, s, l, o)
+		page.All = sn.runs[runEntry].total
+		return err
+	})
+	return page, err
+}
+
+// Translations lists translations. Total is counted if the filter names systems and keys only, or else
+// where that takes no longer than the page. InvalidError for a wrong cursor or limit.
+func (s *Store) Translations(ctx context.Context, f Filter, o ListOptions) (page Page[Translation], err error) {
+	err = s.retryGone(ctx, func(sn *snapshot) error {
+		page, err = s.translationsPage(ctx, sn, f, o)
+		page.All = sn.runs[runSource].total
+		return err
+	})
+	return page, err
+}
+
+// Reverse lists every translation that yields the entry, by what they map from.
+func (s *Store) Reverse(ctx context.Context, target Entry, o ListOptions) (Page[Translation], error) {
+	if err := target.Check(); err != nil {
+		return Page[Translation]{}, err
+	}
+	o.Sort = SortTarget
+	var page Page[Translation]
+	err := s.retryGone(ctx, func(sn *snapshot) (err error) {
+		l := targetListing(sn)
+		l.spans, l.exact = []span{prefixSpan(target.entryKey())}, true
+		page, err = list(ctx, s, l, o)
+		page.All = sn.runs[runSource].total
+		return err
+	})
+	return page, err
+}
+
+func sourceListing(sn *snapshot) *listing[Translation] {
+	return &listing[Translation]{run: sn.runs[runSource], letter: 's', parse: parseSource, keyOf: Translation.sourceKey, total: -1}
+}
+
+func targetListing(sn *snapshot) *listing[Translation] {
+	return &listing[Translation]{run: sn.runs[runTarget], letter: 't', parse: parseTarget, keyOf: Translation.targetKey, total: -1}
+}
+
+func (s *Store) translationsPage(ctx context.Context, sn *snapshot, f Filter, o ListOptions) (Page[Translation], error) {
+	bySource, byTarget := sourceListing(sn), targetListing(sn)
+	pairs, most := sn.matchingPairs(f)
+	var sources, targets [][2]string
+	for _, p := range pairs {
+		sources, targets = append(sources, [2]string{p[0], p[1]}), append(targets, [2]string{p[2], p[3]})
+	}
+	bySource.spans = spansOf(sources, f.System1, f.Key1, f.Value1)
+	byTarget.spans = spansOf(targets, f.System2, f.Key2, f.Value2)
+
+	l, other := bySource, byTarget
+	if o.Sort == SortTarget {
+		l, other = byTarget, bySource
+	}
+	needle := newNeedle(f.Q)
+	match := func(t Translation) bool {
+		return matches(f.System1, t.System1) && matches(f.Key1, t.Key1) && matches(f.Value1, t.Value1) &&
+			matches(f.System2, t.System2) && matches(f.Key2, t.Key2) && matches(f.Value2, t.Value2) &&
+			needle.in(t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2)
+	}
+	ofSource, ofTarget := f.System1+f.Key1+f.Value1 != "", f.System2+f.Key2+f.Value2 != ""
+	l.match, l.needle = match, needle
+	switch {
+	case f.Q != "":
+	case !ofTarget && l == bySource, !ofSource && l == byTarget:
+		l.exact, l.match = true, nil
+	}
+	if f.Q == "" && f.Value1 == "" && f.Value2 == "" {
+		l.total = most
+	}
+	if l.exact || l.most() <= scanGladly {
+		return list(ctx, s, l, o)
+	}
+	if other.most() <= gatherMost {
+		other.match, other.needle = match, needle
+		return gathered(ctx, s, other, l, o)
+	}
+	if f.Q == "" && most <= gatherMost && most*sparseRatio < l.most() {
+		return s.fromMaps(ctx, sn, pairs, l, match, o)
+	}
+	return list(ctx, s, l, o)
+}
+
+// most bounds from above how many records the spans hold.
+func (l *listing[T]) most() (n int64) {
+	for _, sp := range l.spans {
+		n += l.run.most(sp)
+	}
+	return n
+}
+
+func matches(want, have string) bool { return want == "" || want == have }
+
+// matchingPairs returns the pairs of systems and keys that fit the filter, and how many translations they have.
+func (sn *snapshot) matchingPairs(f Filter) (pairs [][4]string, total int64) {
+	for name, n := range sn.pairs {
+		p := splitPair(name)
+		if matches(f.System1, p[0]) && matches(f.Key1, p[1]) && matches(f.System2, p[2]) && matches(f.Key2, p[3]) {
+			pairs, total = append(pairs, p), total+n
+		}
+	}
+	return pairs, total
+}
+
+func splitPair(name string) (p [4]string) {
+	copy(p[:], strings.Split(name, "/"))
+	return p
+}
+
+func entryNames(sn *snapshot) [][2]string {
+	names := make([][2]string, 0, len(sn.names))
+	for name := range sn.names {
+		system, key, _ := strings.Cut(name, "/")
+		names = append(names, [2]string{system, key})
+	}
+	return names
+}
+
+// spansOf returns the spans of a run, in their order, in which the filter for its first three fields can
+// match. names are the systems and keys that there are.
+func spansOf(names [][2]string, system, ofKey, value string) []span {
+	switch {
+	case system == "" && ofKey == "" && value == "":
+		return []span{{}}
+	case system != "" && ofKey == "" && value == "":
+		return []span{prefixSpan(key(system))}
+	case system != "" && ofKey != "" && value == "":
+		return []span{prefixSpan(key(system, ofKey))}
+	case system != "" && ofKey != "":
+		return []span{prefixSpan(key(system, ofKey, value))}
+	}
+	prefixes := map[string]bool{}
+	for _, n := range names {
+		if !matches(system, n[0]) || !matches(ofKey, n[1]) {
+			continue
+		}
+		if value == "" {
+			prefixes[string(key(n[0], n[1]))] = true
+		} else {
+			prefixes[string(key(n[0], n[1], value))] = true
+		}
+	}
+	spans := make([]span, 0, len(prefixes))
+	for _, p := range slices.Sorted(maps.Keys(prefixes)) {
+		spans = append(spans, prefixSpan([]byte(p)))
+	}
+	return spans
+}
+
+// A cursor is the letter of its list, n for the records after a key or p for those before it, and the key.
+const (
+	cursorNext = 'n'
+	cursorPrev = 'p'
+)
+
+func encodeCursor(letter, way byte, key []byte) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{letter, way}, key...))
+}
+
+func decodeCursor(letter byte, text string) (way byte, key []byte, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(b) < 2 || b[0] != letter || b[1] != cursorNext && b[1] != cursorPrev {
+		return 0, nil, errCursor
+	}
+	return b[1], b[2:], nil
+}
+
+// window is where a page starts and which way it is read.
+type window struct {
+	limit int
+	desc  bool   // along the run
+	back  bool   // the page is read from its end
+	from  []byte // excluded; nil = from the start, or the end
+}
+
+func windowOf(letter byte, o ListOptions) (w window, err error) {
+	if w.limit, err = pageLimit(o.Limit); err != nil {
+		return w, err
+	}
+	w.back = o.Last
+	if o.Cursor != "" && !o.Last {
+		var way byte
+		if way, w.from, err = decodeCursor(letter, o.Cursor); err != nil {
+			return w, err
+		}
+		w.back = way == cursorPrev
+	}
+	w.desc = o.Desc != w.back
+	return w, nil
+}
+
+// cut leaves of the spans what lies beyond the window's start.
+func (w window) cut(spans []span) []span {
+	if w.from == nil {
+		return spans
+	}
+	out := make([]span, 0, len(spans))
+	for _, sp := range spans {
+		if w.desc {
+			if bytes.Compare(sp.lo, w.from) >= 0 {
+				continue
+			}
+			if sp.hi == nil || bytes.Compare(sp.hi, w.from) > 0 {
+				sp.hi = w.from
+			}
+		} else {
+			behind := append(bytes.Clone(w.from), 0)
+			if sp.hi != nil && bytes.Compare(sp.hi, behind) <= 0 {
+				continue
+			}
+			if bytes.Compare(sp.lo, behind) < 0 {
+				sp.lo = behind
+			}
+		}
+		out = append(out, sp)
+	}
+	return out
+}
+
+// list reads a page along the run.
+func list[T any](ctx context.Context, s *Store, l *listing[T], o ListOptions) (page Page[T], err error) {
+	w, err := windowOf(l.letter, o)
+	if err != nil {
+		return page, err
+	}
+	more := false
+	for b, err := range s.blocks(ctx, l.run, w.cut(l.spans), w.desc) {
+		if err != nil {
+			return page, err
+		}
+		if l.needle != nil && !l.needle.inBlock(b.block) {
+			continue
+		}
+		rs, err := records(b.block)
+		if err != nil {
+			return page, err
+		}
+		if w.desc {
+			slices.Reverse(rs)
+		}
+		for _, r := range rs {
+			if !b.span.has(r.key) {
+				continue
+			}
+			item, err := l.parse(r)
+			if err != nil {
+				return page, err
+			}
+			if l.match != nil && !l.match(item) {
+				continue
+			}
+			if len(page.Items) == w.limit {
+				more = true
+				break
+			}
+			page.Items = append(page.Items, item)
+		}
+		if more {
+			break
+		}
+	}
+	page.Total = l.total
+	l.finish(&page, w, o, more)
+	if page.Total < 0 && page.Next == "" && page.Prev == "" {
+		page.Total = int64(len(page.Items))
+	}
+	return page, l.place(ctx, s, &page, o)
+}
+
+// finish gives a page that was read in its window its order and its cursors.
+func (l *listing[T]) finish(page *Page[T], w window, o ListOptions, more bool) {
+	if w.back {
+		slices.Reverse(page.Items)
+	}
+	if len(page.Items) == 0 {
+		return
+	}
+	first, last := l.keyOf(page.Items[0]), l.keyOf(page.Items[len(page.Items)-1])
+	if w.back && w.from != nil || !w.back && more {
+		page.Next = encodeCursor(l.letter, cursorNext, last)
+	}
+	if !w.back && w.from != nil || w.back && more {
+		page.Prev = encodeCursor(l.letter, cursorPrev, first)
+	}
+}
+
+// place says at which position the page starts, where that is known without walking there.
+func (l *listing[T]) place(ctx context.Context, s *Store, page *Page[T], o ListOptions) error {
+	n := int64(len(page.Items))
+	switch {
+	case n == 0:
+		return nil
+	case page.Prev == "":
+		page.First = 1
+	case page.Next == "" && page.Total >= 0:
+		page.First = page.Total - n + 1
+	case l.exact && l.match == nil && len(l.spans) == 1 && page.Total >= 0:
+		first := l.keyOf(page.Items[0])
+		sp := span{lo: l.spans[0].lo, hi: first}
+		if o.Desc {
+			sp = span{lo: append(first, 0), hi: l.spans[0].hi}
+		}
+		before, err := s.count(ctx, l.run, sp)
+		page.First = before + 1
+		return err
+	}
+	return nil
+}
+
+// gathered reads everything that other holds, which is little, and pages through it in the order of l.
+func gathered(ctx context.Context, s *Store, other, l *listing[Translation], o ListOptions) (Page[Translation], error) {
+	var all []Translation
+	for r, err := range s.scan(ctx, other.run, other.spans, false) {
+		if err != nil {
+			return Page[Translation]{}, err
+		}
+		t, err := other.parse(r)
+		if err != nil {
+			return Page[Translation]{}, err
+		}
+		if other.match(t) {
+			all = append(all, t)
+		}
+	}
+	return pageOf(all, l, o)
+}
+
+// pageOf cuts a page out of all items, which it sorts as l does.
+func pageOf(all []Translation, l *listing[Translation], o ListOptions) (page Page[Translation], err error) {
+	w, err := windowOf(l.letter, o)
+	if err != nil {
+		return page, err
+	}
+	slices.SortFunc(all, func(a, b Translation) int { return bytes.Compare(l.keyOf(a), l.keyOf(b)) })
+	page.Total = int64(len(all))
+	lo, hi := 0, len(all)
+	if w.from != nil {
+		at := sort.Search(len(all), func(i int) bool { return bytes.Compare(l.keyOf(all[i]), w.from) >= 0 })
+		if w.desc {
+			hi = at
+		} else {
+			lo = at
+			if lo < hi && bytes.Equal(l.keyOf(all[lo]), w.from) {
+				lo++
+			}
+		}
+	}
+	more := hi-lo > w.limit
+	before := int64(lo)
+	if w.desc {
+		part := slices.Clone(all[max(lo, hi-w.limit):hi])
+		before = page.Total - int64(hi)
+		slices.Reverse(part)
+		page.Items = part
+	} else {
+		page.Items = slices.Clone(all[lo:min(hi, lo+w.limit)])
+	}
+	l.finish(&page, w, o, more)
+	if n := int64(len(page.Items)); n > 0 {
+		page.First = before + 1
+		if w.back {
+			page.First = page.Total - before - n + 1
+		}
+	}
+	return page, nil
+}
+
+// fromMaps finds the translations of few pairs that lie scattered in both runs: their values in the maps,
+// then those of the page in the run.
+func (s *Store) fromMaps(ctx context.Context, sn *snapshot, pairs [][4]string, l *listing[Translation],
+	match func(Translation) bool, o ListOptions) (Page[Translation], error) {
+	var all []Translation
+	for _, p := range pairs {
+		values, err := s.db.Client().HGetAll(ctx, s.keys.Map(p[0], p[1], p[2], p[3])).Result() // gatherMost at most
+		if err != nil {
+			return Page[Translation]{}, kvdb.ReadErr("list the translations", err)
+		}
+		for value1, value2 := range values {
+			t := Translation{System1: p[0], Key1: p[1], Value1: value1, System2: p[2], Key2: p[3], Value2: value2}
+			if match(t) {
+				all = append(all, t)
+			}
+		}
+	}
+	page, err := pageOf(all, l, o)
+	if err != nil {
+		return page, err
+	}
+	order := slices.Clone(page.Items)
+	slices.SortFunc(order, func(a, b Translation) int { return bytes.Compare(a.sourceKey(), b.sourceKey()) })
+	at := make(map[Query]Translation, len(order))
+	w := s.walker(ctx, sn.runs[runSource])
+	for _, t := range order {
+		r, ok, err := w.get(t.sourceKey())
+		if err != nil {
+			return page, err
+		}
+		if !ok {
+			continue
+		}
+		if at[t.Query()], err = parseSource(r); err != nil {
+			return page, err
+		}
+	}
+	items := page.Items[:0]
+	for _, t := range page.Items {
+		if full, ok := at[t.Query()]; ok { // else it came after the snapshot
+			items = append(items, full)
+		}
+	}
+	page.Items = items
+	return page, nil
+}
+
+// needle is a text to search for, whatever its case.
+type needle struct {
+	text   []byte // lower case
+	ascii  bool
+	folded []byte // scratch
+}
+
+func newNeedle(q string) *needle {
+	if q == "" {
+		return nil
+	}
+	lower := strings.ToLower(q)
+	return &needle{text: []byte(lower), ascii: isASCII(q)}
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// inBlock says whether the needle may be in a block: a fast no, or a perhaps.
+func (n *needle) inBlock(block []byte) bool {
+	if !n.ascii {
+		return bytes.Contains(bytes.ToLower(block), n.text)
+	}
+	n.folded = append(n.folded[:0], block...)
+	for i, c := range n.folded {
+		n.folded[i] = lower[c]
+	}
+	return bytes.Contains(n.folded, n.text) || hasFoldedToASCII(block)
+}
+
+// lower maps ASCII letters to lower case and leaves other bytes alone.
+var lower = func() (t [256]byte) {
+	for i := range t {
+		t[i] = byte(i)
+		if i >= 'A' && i <= 'Z' {
+			t[i] += 'a' - 'A'
+		}
+	}
+	return t
+}()
+
+// hasFoldedToASCII says whether a block holds the two signs outside ASCII whose lower case lies in it: the
+// Kelvin sign and the dotted capital I.
+func hasFoldedToASCII(block []byte) bool {
+	return bytes.Contains(block, []byte("\u212a")) || bytes.Contains(block, []byte("\u0130"))
+}
+
+// in says whether one of the fields holds the needle. No needle is in everything.
+func (n *needle) in(fields ...string) bool {
+	if n == nil {
+		return true
+	}
+	for _, f := range fields {
+		if strings.Contains(strings.ToLower(f), string(n.text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Uses says of each entry in how many translations it is. The entries of a page lie side by side, so that
+// a page costs a few blocks.
+func (s *Store) Uses(ctx context.Context, entries []Entry) (uses []Uses, err error) {
+	err = s.retryGone(ctx, func(sn *snapshot) error {
+		uses = make([]Uses, len(entries))
+		for i, e := range entries {
+			sp := prefixSpan(e.entryKey())
+			if uses[i].AsSource, err = s.count(ctx, sn.runs[runSource], sp); err != nil {
+				return err
+			}
+			if uses[i].AsTarget, err = s.count(ctx, sn.runs[runTarget], sp); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return uses, err
+}
+
+// Systems lists all systems with what is filed under them.
+func (s *Store) Systems(ctx context.Context) ([]Count, error) {
+	sn, err := s.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sn.counts(func(system, _ string) (string, bool) { return system, true }), nil
+}
+
+// SystemKeys lists the keys of a system with what is filed under them. ErrNotFound when there is none.
+func (s *Store) SystemKeys(ctx context.Context, system string) ([]Count, error) {
+	sn, err := s.snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	counts := sn.counts(func(sys, key string) (string, bool) { return key, sys == system })
+	if len(counts) == 0 {
+		return nil, fmt.Errorf("system %q: %w", system, kvdb.ErrNotFound)
+	}
+	return counts, nil
+}
+
+func (sn *snapshot) counts(group func(system, key string) (name string, ok bool)) []Count {
+	byName := map[string]*Count{}
+	at := func(name string) *Count {
+		c := byName[name]
+		if c == nil {
+			c = &Count{Name: name}
+			byName[name] = c
+		}
+		return c
+	}
+	for name, n := range sn.names {
+		system, key, _ := strings.Cut(name, "/")
+		if g, ok := group(system, key); ok {
+			at(g).Entries += n
+		}
+	}
+	for name, n := range sn.pairs {
+		p := splitPair(name)
+		from, ok1 := group(p[0], p[1])
+		to, ok2 := group(p[2], p[3])
+		if ok1 {
+			at(from).Translations += n
+		}
+		if ok2 && !(ok1 && from == to) {
+			at(to).Translations += n
+		}
+	}
+	out := make([]Count, 0, len(byName))
+	for _, c := range byName {
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b Count) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Values lists the values of a system and key that start with prefix.
+func (s *Store) Values(ctx context.Context, system, ofKey, prefix string, limit int) (values []string, err error) {
+	err = s.retryGone(ctx, func(sn *snapshot) error {
+		values = nil
+		sp := prefixSpan(append(key(system, ofKey), prefix...))
+		for r, err := range s.scan(ctx, sn.runs[runEntry], []span{sp}, false) {
+			if err != nil {
+				return err
+			}
+			if len(values) == limit {
+				return nil
+			}
+			e, err := parseEntry(r)
+			if err != nil {
+				return err
+			}
+			values = append(values, e.Value)
+		}
+		return nil
+	})
+	return values, err
+}

@@ -1,0 +1,62 @@
+package dict
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"webadmin/internal/kvdb"
+)
+
+// Translate looks a translation up: one HGET. A lookup that fails is counted as a miss, in memory; it costs
+// no time here. Names that can't exist are an InvalidError; values that can't are not found.
+func (s *Store) Translate(ctx context.Context, q Query) (Result, error) {
+	r, err := s.Lookup(ctx, q)
+	if err == nil && !r.Found {
+		s.misses.add(q, s.now())
+	}
+	return r, err
+}
+
+// Lookup is Translate for those who try things out: it counts no miss.
+func (s *Store) Lookup(ctx context.Context, q Query) (Result, error) {
+	if err := q.Check(); err != nil {
+		return Result{}, err
+	}
+	value2, err := s.db.Client().HGet(ctx, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2), q.Value1).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return Result{}, nil
+	case err != nil:
+		return Result{}, kvdb.ReadErr("translate", err)
+	}
+	return Result{Value2: value2, Found: true}, nil
+}
+
+// TranslateBatch looks many values up: one HMGET. q.Value1 is not looked at. The results have the order of
+// the values. InvalidError also for more than MaxBatch values.
+func (s *Store) TranslateBatch(ctx context.Context, q Query, values []string) ([]Result, error) {
+	if len(values) > MaxBatch {
+		return nil, kvdb.Invalid("values", "holds %d values; %d are allowed", len(values), MaxBatch)
+	}
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(values))
+	if len(values) == 0 {
+		return results, nil
+	}
+	found, err := s.db.Client().HMGet(ctx, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2), values...).Result()
+	if err != nil {
+		return nil, kvdb.ReadErr("translate", err)
+	}
+	for i, v := range found {
+		results[i].Value2, results[i].Found = v.(string)
+		if !results[i].Found {
+			q.Value1 = values[i]
+			s.misses.add(q, s.now())
+		}
+	}
+	return results, nil
+}

@@ -1,0 +1,76 @@
+package handlers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"webadmin/internal/dict"
+	"webadmin/web/templates/dictview"
+	"webadmin/web/templates/ui"
+)
+
+// misses serves GET /dictionaries/misses: what was looked up and not found. The query may name a pair of systems and keys.
+func (p *dictPages) misses(c echo.Context) error {
+	ctx, view := c.Request().Context(), p.view(c)
+	pair := dict.Query{System1: query(c, "system1"), Key1: query(c, "key1"), System2: query(c, "system2"), Key2: query(c, "key2")}
+	page, err := p.Dict.Misses(ctx, dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}, query(c, "cursor"), pageRows)
+	if err != nil {
+		return err
+	}
+	list := dictview.MissList{Title: "Values", Action: p.url("dict.misses.dismiss"), Pager: view.pager("dict.misses", queryValues(pair), placeOf(page, false))}
+	for _, m := range page.Items {
+		list.Rows = append(list.Rows, view.missRow(m))
+	}
+	all := pair == dict.Query{}
+	if !all {
+		list.Title = "Values from " + pair.System1 + " " + pair.Key1 + " to " + pair.System2 + " " + pair.Key2
+	}
+	if len(list.Rows) == 0 {
+		list.Title, list.Nothing = "", &dictview.Nothing{Icon: "circle-check", Title: "No misses", Text: "A lookup that finds no translation is counted here, so that it can be added with one click."}
+	}
+	if wantsFragment(c.Request()) {
+		return render(c, http.StatusOK, dictview.MissListOf(list))
+	}
+	groups, err := p.Dict.MissGroups(ctx)
+	if err != nil {
+		return err
+	}
+	out := dictview.MissesPage{Page: p.page(c, "Misses", p.crumbs("dict.misses")...), List: list}
+	for _, g := range groups {
+		out.Groups = append(out.Groups, view.missGroup(g, pair))
+	}
+	if !all {
+		out.All = p.url("dict.misses")
+	}
+	return render(c, http.StatusOK, dictview.Misses(out))
+}
+
+// dismiss serves POST /dictionaries/misses/dismiss with the fields of a query, or without value1 and with group those of a pair.
+func (p *dictPages) dismiss(c echo.Context) error {
+	f, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	q := dict.Query{System1: f.word("system1"), Key1: f.word("key1"), Value1: f.text("value1"), System2: f.word("system2"), Key2: f.word("key2")}
+	group := f.has("group")
+	what := translationText(dict.Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2})
+	if group {
+		what = q.System1 + " " + q.Key1 + " → " + q.System2 + " " + q.Key2
+	}
+	err = p.audited(c, verbMissDismiss, "miss "+what, func() (string, string, error) {
+		if group {
+			return what, "", p.Dict.DismissMissGroup(ctx, q)
+		}
+		return what, "", p.Dict.DismissMiss(ctx, q)
+	})
+	if err != nil {
+		return err
+	}
+	said := ui.ToastProps{Kind: "success", Text: "Dismissed " + what + ". It comes back when it is looked up again."}
+	if group || !wantsFragment(c.Request()) { // a group takes rows of the other list along
+		return p.done(c, p.url("dict.misses"), said)
+	}
+	return render(c, http.StatusOK, ui.ToastOOB(said))
+}

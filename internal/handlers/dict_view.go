@@ -1,0 +1,601 @@
+package handlers
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"webadmin/internal/dict"
+	"webadmin/web/templates/dictview"
+	"webadmin/web/templates/ui"
+)
+
+// dictLinks turns what the dictionaries hold into what their pages show. It asks nobody anything.
+type dictLinks struct {
+	url  func(name string, params ...any) string
+	edit bool // the reader may change the dictionaries
+}
+
+func itemID(id string) string { return "item-" + id }
+
+func entryText(e dict.Entry) string { return e.System + " " + e.Key + " " + short(e.Value) }
+
+func translationText(t dict.Translation) string {
+	return t.System1 + " " + t.Key1 + " " + short(t.Value1) + " → " + t.System2 + " " + t.Key2
+}
+
+// short cuts a value for a sentence, and shows an empty one.
+func short(value string) string {
+	const most = 40
+	if value == "" {
+		return "(empty)"
+	}
+	value = strings.Join(strings.Fields(value), " ")
+	if utf8.RuneCountInString(value) <= most {
+		return value
+	}
+	return string([]rune(value)[:most-1]) + "…"
+}
+
+// plural says a number with its noun.
+func plural(n int64, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "entry"):
+		return decimal(n) + " " + strings.TrimSuffix(noun, "y") + "ies"
+	}
+	return decimal(n) + " " + noun + "s"
+}
+
+func (l dictLinks) changed(version int64, heads map[int64]changeHead) dictview.Changed {
+	if version == 0 {
+		return dictview.Changed{}
+	}
+	id := strconv.FormatInt(version, 10)
+	out := dictview.Changed{URL: l.url("dict.change", id), Text: "change " + id}
+	if h, ok := heads[version]; ok {
+		out.Text, out.At = h.who, h.at
+		if h.kind == dict.KindImport {
+			out.Text = "import " + id
+		}
+	}
+	return out
+}
+
+func (l dictLinks) entryRow(e dict.Entry, uses dict.Uses, heads map[int64]changeHead) dictview.EntryRow {
+	row := dictview.EntryRow{
+		ID: itemID(e.ID), Label: entryText(e), System: e.System, Key: e.Key, Value: e.Value,
+		AsSource: dictview.Count{N: uses.AsSource}, AsTarget: dictview.Count{N: uses.AsTarget}, Changed: l.changed(e.Version, heads),
+	}
+	if e.Value != "" { // an empty field of a filter means any value
+		row.AsSource.URL = l.url("dict.translations", values("system1", e.System, "key1", e.Key, "value1", e.Value))
+		row.AsTarget.URL = l.url("dict.translations", values("system2", e.System, "key2", e.Key, "value2", e.Value))
+	}
+	if l.edit {
+		row.Edit, row.Delete = l.url("dict.entry.edit", e.ID), l.url("dict.entry.ask", e.ID)
+	}
+	return row
+}
+
+func (l dictLinks) translationRow(t dict.Translation, heads map[int64]changeHead) dictview.TranslationRow {
+	row := dictview.TranslationRow{
+		ID: itemID(t.ID), Label: translationText(t),
+		System1: t.System1, Key1: t.Key1, Value1: t.Value1, System2: t.System2, Key2: t.Key2, Value2: t.Value2,
+		Changed: l.changed(t.Version, heads), Try: l.url("dict.translate", queryValues(t.Query())),
+	}
+	if l.edit {
+		row.Edit, row.Delete = l.url("dict.translation.edit", t.ID), l.url("dict.translation.ask", t.ID)
+	}
+	return row
+}
+
+func queryValues(q dict.Query) url.Values {
+	return values("system1", q.System1, "key1", q.Key1, "value1", q.Value1, "system2", q.System2, "key2", q.Key2)
+}
+
+func hidden(pairs ...string) []dictview.Hidden {
+	var out []dictview.Hidden
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out = append(out, dictview.Hidden{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return out
+}
+
+// pager leads through a list. here is the query of the list without its place.
+func (l dictLinks) pager(route string, here url.Values, p place) ui.PagerProps {
+	return l.pagerAt(l.url(route), here, p)
+}
+
+func (l dictLinks) pagerAt(path string, here url.Values, p place) ui.PagerProps {
+	at := func(name, value string) string {
+		q := maps.Clone(here)
+		if q == nil {
+			q = url.Values{}
+		}
+		q.Set(name, value)
+		return path + encode(q)
+	}
+	out := ui.PagerProps{Summary: p.summary(), Target: "list"}
+	if p.prev != "" {
+		out.First, out.Prev = path+encode(here), at("cursor", p.prev)
+	}
+	if p.next != "" {
+		out.Next = at("cursor", p.next)
+		if p.last {
+			out.Last = at("last", "1")
+		}
+	}
+	return out
+}
+
+// place says which part of a list a page is.
+type place struct {
+	n, first, total, all int64
+	next, prev           string
+	last                 bool // the list can be shown from its end
+}
+
+func placeOf[T any](p dict.Page[T], last bool) place {
+	return place{int64(len(p.Items)), p.First, p.Total, p.All, p.Next, p.Prev, last}
+}
+
+// summary says where a page is in its list: 51–100 of 2,643.
+func (p place) summary() string {
+	if p.n == 0 {
+		if p.all == 0 {
+			return ""
+		}
+		return "None of " + decimal(p.all)
+	}
+	total, first := p.total, p.first
+	if total < 0 && p.next == "" && first > 0 {
+		total = first + p.n - 1
+	}
+	if first == 0 && total >= 0 && p.next == "" {
+		first = total - p.n + 1
+	}
+	span := decimal(first) + "–" + decimal(first+p.n-1)
+	if p.n == 1 {
+		span = decimal(first)
+	}
+	var s string
+	switch {
+	case first > 0 && total >= 0:
+		s = span + " of " + decimal(total)
+	case first > 0:
+		s = span + " of more"
+	case total >= 0:
+		s = fmt.Sprintf("%s of %s", decimal(p.n), decimal(total))
+	default:
+		s = decimal(p.n) + " of more"
+	}
+	if total != p.all {
+		s += ", " + decimal(p.all) + " in all"
+	}
+	return s
+}
+
+// entryForm is the form of an entry, without what is known of the request.
+func (l dictLinks) entryForm(e dict.Entry, op, back string) dictview.EntryForm {
+	list := l.url("dict.entries")
+	f := dictview.EntryForm{
+		Form: dictview.Form{
+			ID: "add", Suffix: "new", Title: "New entry", Draft: "entry-new", New: true,
+			Action: list, Edit: l.url("dict.entries.new"), Cancel: back, Hidden: hidden("op", op, "back", back),
+		},
+		System: dictview.Input{Value: e.System}, Key: dictview.Input{Value: e.Key}, Value: dictview.Input{Value: e.Value},
+	}
+	f.Focus = firstEmpty("value", "system", e.System, "key", e.Key)
+	if e.ID != "" {
+		f.Form = l.itemForm(e.ID, e.Version, "entry", "Edit "+entryText(e), op, back)
+		f.Focus = "value"
+	}
+	return f
+}
+
+func (l dictLinks) translationForm(t dict.Translation, op, back string) dictview.TranslationForm {
+	list := l.url("dict.translations")
+	f := dictview.TranslationForm{
+		Form: dictview.Form{
+			ID: "add", Suffix: "new", Title: "New translation", Draft: "translation-new", New: true,
+			Action: list, Edit: l.url("dict.translations.new"), Cancel: back, Hidden: hidden("op", op, "back", back),
+		},
+		System1: dictview.Input{Value: t.System1}, Key1: dictview.Input{Value: t.Key1}, Value1: dictview.Input{Value: t.Value1},
+		System2: dictview.Input{Value: t.System2}, Key2: dictview.Input{Value: t.Key2}, Value2: dictview.Input{Value: t.Value2},
+		CreateEntries: true,
+	}
+	f.Focus = firstEmpty("value2", "system1", t.System1, "key1", t.Key1, "value1", t.Value1, "system2", t.System2, "key2", t.Key2)
+	if t.ID != "" {
+		f.Form = l.itemForm(t.ID, t.Version, "translation", "Edit "+translationText(t), op, back)
+		f.Focus = "value2"
+	}
+	return f
+}
+
+// firstEmpty is the first of the fields that holds nothing, or else last.
+func firstEmpty(last string, pairs ...string) string {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			return pairs[i]
+		}
+	}
+	return last
+}
+
+// itemForm is what the forms of existing things have in common. what is entry or translation.
+func (l dictLinks) itemForm(id string, version int64, what, title, op, back string) dictview.Form {
+	return dictview.Form{
+		ID: itemID(id), Suffix: id, Title: title, Draft: what + "-" + id,
+		Action: l.url("dict."+what+".save", id), Edit: l.url("dict."+what+".edit", id), Cancel: l.url("dict."+what, id),
+		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(version, 10)),
+	}
+}
+
+func (l dictLinks) changeRow(c dict.Change) dictview.ChangeRow {
+	row := dictview.ChangeRow{
+		Number: c.ID, URL: l.url("dict.change", c.ID), By: c.By, At: c.At, Summary: c.Summary, Figures: figuresOf(c.Counts),
+	}
+	if c.Undoes != "" {
+		row.Undoes = dictview.Link{Text: "undoes " + c.Undoes, URL: l.url("dict.change", c.Undoes)}
+	}
+	if c.UndoneBy != "" {
+		row.UndoneBy = dictview.Link{Text: "undone by " + c.UndoneBy, URL: l.url("dict.change", c.UndoneBy)}
+	}
+	return row
+}
+
+// figuresOf lists what a change did; what it did not do is not said.
+func figuresOf(n dict.Counts) []dictview.Figure {
+	var out []dictview.Figure
+	add := func(n int64, text, mark string) {
+		if n > 0 {
+			out = append(out, dictview.Figure{N: n, Text: text, Mark: mark})
+		}
+	}
+	add(n.Created, "created", "up")
+	add(n.Updated, "changed", "")
+	add(n.Deleted, "deleted", "down")
+	add(n.EntriesCreated, nounOf(n.EntriesCreated)+" created", "up")
+	add(n.EntriesUpdated, nounOf(n.EntriesUpdated)+" renamed", "")
+	add(n.EntriesDeleted, nounOf(n.EntriesDeleted)+" deleted", "down")
+	return out
+}
+
+func nounOf(n int64) string {
+	if n == 1 {
+		return "entry"
+	}
+	return "entries"
+}
+
+// undoSays says what undoing a change does.
+func undoSays(c dict.Change) string {
+	n := c.Counts
+	var parts []string
+	add := func(n int64, verb, noun string) {
+		if n > 0 {
+			parts = append(parts, verb+" "+plural(n, noun))
+		}
+	}
+	add(n.Created, "deletes", "translation")
+	add(n.Updated, "changes back", "translation")
+	add(n.Deleted, "brings back", "translation")
+	add(n.EntriesCreated, "deletes", "entry")
+	add(n.EntriesUpdated, "renames back", "entry")
+	add(n.EntriesDeleted, "brings back", "entry")
+	said := "This changes nothing"
+	switch last := len(parts) - 1; {
+	case last == 0:
+		said = "This " + parts[0]
+	case last > 0:
+		said = "This " + strings.Join(parts[:last], ", ") + " and " + parts[last]
+	}
+	return said + ". If any of it was changed since, nothing is undone, and you see what it was. Undoing is a change of its own, and can be undone."
+}
+
+func changeItem(i dict.Item) dictview.ChangeItem {
+	out := dictview.ChangeItem{Entry: i.IsEntry()}
+	var before, after []string
+	if out.Entry {
+		before, after = entryFields(i.EntryBefore), entryFields(i.EntryAfter)
+	} else {
+		before, after = translationFields(i.TranslationBefore), translationFields(i.TranslationAfter)
+	}
+	switch {
+	case before == nil:
+		out.What = dictview.Created
+		before = make([]string, len(after))
+	case after == nil:
+		out.What = dictview.Deleted
+		after = make([]string, len(before))
+	default:
+		out.What = dictview.Updated
+	}
+	for n := range before {
+		out.Fields = append(out.Fields, dictview.FieldChange{Before: before[n], After: after[n], Both: out.What == dictview.Updated})
+	}
+	return out
+}
+
+func changeItems(items []dict.Item) []dictview.ChangeItem {
+	out := make([]dictview.ChangeItem, len(items))
+	for n, i := range items {
+		out[n] = changeItem(i)
+	}
+	return out
+}
+
+func entryFields(e *dict.Entry) []string {
+	if e == nil {
+		return nil
+	}
+	return []string{e.System, e.Key, e.Value}
+}
+
+func translationFields(t *dict.Translation) []string {
+	if t == nil {
+		return nil
+	}
+	return []string{t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2}
+}
+
+// forward answers a lookup.
+func (l dictLinks) forward(q dict.Query, r dict.Result, id, server string) dictview.ForwardResult {
+	out := dictview.ForwardResult{Found: r.Found, Value2: r.Value2, Curl: curl(q, server)}
+	if !r.Found {
+		if l.edit {
+			add := queryValues(q)
+			add.Set("back", l.url("dict.translate", queryValues(q)))
+			out.Add = l.url("dict.translations.new", add)
+		}
+		return out
+	}
+	text := []byte(r.Value2)
+	one, two := sha1.Sum(text), sha256.Sum256(text) // #nosec G401: shown to compare with what other systems show
+	out.Hex, out.SHA1, out.SHA256 = spaced(text), hex.EncodeToString(one[:]), hex.EncodeToString(two[:])
+	out.Length = plural(int64(len(text)), "byte")
+	if n := utf8.RuneCountInString(r.Value2); n != len(text) {
+		out.Length += ", " + plural(int64(n), "character")
+	}
+	if l.edit && id != "" {
+		out.Edit = l.url("dict.translation.edit", id)
+	}
+	back := queryValues(q)
+	back.Set("system", q.System2)
+	back.Set("key", q.Key2)
+	back.Set("value", r.Value2)
+	out.Reverse = l.url("dict.translate", back) + "#reverse"
+	return out
+}
+
+// spaced writes bytes in hexadecimal, a blank between them.
+func spaced(b []byte) string {
+	var out strings.Builder
+	for i, c := range b {
+		if i > 0 {
+			out.WriteByte(' ')
+		}
+		fmt.Fprintf(&out, "%02x", c)
+	}
+	return out.String()
+}
+
+// curl writes the lookup as a call for a shell.
+func curl(q dict.Query, server string) string {
+	var body strings.Builder
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(struct { // strings can always be encoded
+		System1 string `json:"system1"`
+		Key1    string `json:"key1"`
+		Value1  string `json:"value1"`
+		System2 string `json:"system2"`
+		Key2    string `json:"key2"`
+	}{q.System1, q.Key1, q.Value1, q.System2, q.Key2})
+	text := strings.ReplaceAll(strings.TrimSpace(body.String()), "'", `'\''`)
+	return "curl -sS '" + server + "/api/v1/translate' \\\n  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  -d '" + text + "'"
+}
+
+func (l dictLinks) missRow(m dict.Miss) dictview.MissRow {
+	row := dictview.MissRow{
+		ID:      "miss-" + digest(m.Query),
+		Label:   translationText(dict.Translation{System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2}),
+		System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2,
+		Count: m.Count, First: m.FirstAt, Last: m.LastAt,
+	}
+	if l.edit {
+		add := queryValues(m.Query)
+		add.Set("back", l.url("dict.misses"))
+		row.Add = l.url("dict.translations.new", add)
+		row.Dismiss = hidden("system1", m.System1, "key1", m.Key1, "value1", m.Value1, "system2", m.System2, "key2", m.Key2)
+	}
+	return row
+}
+
+// digest makes an id for an element out of a query, which may hold anything.
+func digest(q dict.Query) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{q.System1, q.Key1, q.Value1, q.System2, q.Key2}, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}
+
+func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Query) dictview.MissGroupRow {
+	q := dict.Query{System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2}
+	row := dictview.MissGroupRow{
+		ID: "group-" + digest(q), Label: g.System1 + " " + g.Key1 + " to " + g.System2 + " " + g.Key2,
+		System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2, Values: g.Values, Count: g.Count, Last: g.LastAt,
+		URL: l.url("dict.misses", queryValues(q)) + "#list", Current: q == shown,
+	}
+	if l.edit {
+		row.Dismiss = hidden("group", "1", "system1", g.System1, "key1", g.Key1, "system2", g.System2, "key2", g.Key2)
+	}
+	return row
+}
+
+// missNotice says in a sentence what was looked up most and not found.
+func (l dictLinks) missNotice(groups []dict.MissGroup) *dictview.MissNotice {
+	if len(groups) == 0 {
+		return nil
+	}
+	g := groups[0]
+	said := fmt.Sprintf("%s of %s %s in %s %s found nothing: %s missing.",
+		plural(g.Count, "lookup"), g.System1, g.Key1, g.System2, g.Key2, plural(g.Values, "value")+isAre(g.Values))
+	return &dictview.MissNotice{Text: said, Do: dictview.Action{Text: "Look at the misses", URL: l.url("dict.misses")}}
+}
+
+func isAre(n int64) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
+}
+
+// uploadView shows a file on its way in. op is a token for what can be done with it.
+func (l dictLinks) uploadView(u dict.Upload, op string) dictview.UploadView {
+	v := dictview.UploadView{
+		URL: l.url("dict.upload", u.ID), Name: u.Name, Again: l.url("dict.transfer"),
+		Facts: []string{formatName(u.Format), byteSize(u.Size), modeName(u.Mode), "by " + u.By},
+	}
+	switch u.State {
+	case dict.UploadChecking, dict.UploadImporting:
+		v.Running, v.Done, v.Total = true, u.Progress.Done, u.Progress.Total
+		v.Doing = doing(u.State, u.Progress.Stage)
+	case dict.UploadChecked:
+		l.checked(&v, u, op)
+	case dict.UploadDone:
+		v.Kind, v.Notice, v.Figures = "success", "The file is imported.", resultFigures(u.Result)
+		if u.Result.Change == "" {
+			v.Notice = "The file holds nothing new, so nothing was changed."
+		} else {
+			v.Change = l.url("dict.change", u.Result.Change)
+		}
+	case dict.UploadFailed:
+		v.Kind, v.Notice = "error", u.Error
+		if u.Line > 0 {
+			v.Notice = "Line " + decimal(u.Line) + ": " + u.Error
+		}
+		if l.edit {
+			v.Discard = l.url("dict.upload.discard", u.ID)
+		}
+	case dict.UploadUnknown:
+		v.Kind, v.Notice = "warning", "It is not known whether the file was imported: the server did not answer in time. Check before you go on; nothing is done twice."
+		if l.edit {
+			v.Check = &dictview.Check{Action: l.url("dict.upload.check", u.ID)}
+		}
+	}
+	return v
+}
+
+// checked shows the result of a dry run and what can be done with it.
+func (l dictLinks) checked(v *dictview.UploadView, u dict.Upload, op string) {
+	const shownRejects = 200
+	r := u.Result
+	v.Figures = resultFigures(r)
+	v.Sample = changeItems(r.Sample)
+	if changes := changesOf(r); int64(len(r.Sample)) < changes && len(r.Sample) > 0 {
+		v.More = fmt.Sprintf("the first %s of %s", decimal(int64(len(r.Sample))), decimal(changes))
+	}
+	if r.RejectedTotal > 0 {
+		v.Rejects = plural(r.RejectedTotal, "row") + " can't be imported"
+		v.RejectsURL = l.url("dict.upload.rejects", u.ID)
+		for _, x := range r.Rejected[:min(len(r.Rejected), shownRejects)] {
+			v.Rejected = append(v.Rejected, dictview.RejectedRow{Line: decimal(x.Line), Reason: x.Reason})
+		}
+		if more := r.RejectedTotal - int64(len(v.Rejected)); more > 0 {
+			v.RejectsMore = "and " + plural(more, "row") + " more; the file for download has all of them"
+		}
+	}
+	if !l.edit {
+		return
+	}
+	v.Discard = l.url("dict.upload.discard", u.ID)
+	if changesOf(r) == 0 {
+		v.Kind, v.Notice = "info", "The file would change nothing."
+		if r.RejectedTotal > 0 {
+			v.Kind, v.Notice = "error", "No row of the file can be imported."
+		}
+		if r.Unchanged > 0 && r.RejectedTotal > 0 {
+			v.Kind, v.Notice = "info", "The rows that can be imported would change nothing."
+		}
+		return
+	}
+	v.Apply = applyForm(u, l.url("dict.upload.apply", u.ID), op)
+}
+
+func applyForm(u dict.Upload, action, op string) *dictview.ApplyForm {
+	r := u.Result
+	a := &dictview.ApplyForm{Action: action, Op: op, Text: "Apply these changes", Skip: r.RejectedTotal > 0}
+	a.Says = "All of it or nothing; it can be undone."
+	if a.Skip {
+		a.Text = "Import the other " + plural(r.Created+r.Updated+r.Unchanged, "row")
+		a.Says = plural(r.RejectedTotal, "row") + " will be left out. All of the rest or nothing; it can be undone."
+	}
+	if u.Mode == dict.Replace && r.Deleted+r.EntriesDeleted > 0 {
+		a.Replace = fmt.Sprintf("This deletes what the file does not hold: %s and %s.", plural(r.Deleted, "translation"), plural(r.EntriesDeleted, "entry"))
+	}
+	return a
+}
+
+// changesOf counts what an import would change.
+func changesOf(r dict.ImportResult) int64 {
+	return r.Created + r.Updated + r.Deleted + r.EntriesCreated + r.EntriesDeleted
+}
+
+func resultFigures(r dict.ImportResult) []dictview.Figure {
+	out := []dictview.Figure{
+		{N: r.Created, Text: "created", Mark: "up"}, {N: r.Updated, Text: "changed"}, {N: r.Unchanged, Text: "unchanged"},
+		{N: r.Deleted, Text: "deleted", Mark: "down"}, {N: r.RejectedTotal, Text: "rejected", Mark: "down"},
+		{N: r.EntriesCreated, Text: nounOf(r.EntriesCreated) + " created", Mark: "up"},
+	}
+	if r.EntriesDeleted > 0 {
+		out = append(out, dictview.Figure{N: r.EntriesDeleted, Text: nounOf(r.EntriesDeleted) + " deleted", Mark: "down"})
+	}
+	for i := range out {
+		if out[i].N == 0 {
+			out[i].Mark = ""
+		}
+	}
+	return out
+}
+
+// doing says what the figures of a progress are; they stand before it.
+func doing(state, stage string) string {
+	switch stage {
+	case "comparing":
+		return "rows compared with what is there"
+	case "writing":
+		return "rows written"
+	case "committing":
+		return "Putting it in place …"
+	}
+	if state == dict.UploadImporting {
+		return "rows read, to be imported"
+	}
+	return "rows read"
+}
+
+func formatName(f dict.Format) string {
+	switch f {
+	case dict.CSV:
+		return "CSV"
+	case dict.JSON:
+		return "JSON"
+	case dict.Zato:
+		return "Zato export"
+	}
+	return string(f)
+}
+
+func modeName(m dict.Mode) string {
+	if m == dict.Replace {
+		return "replace: what it does not hold is deleted"
+	}
+	return "merge: what it does not hold stays"
+}

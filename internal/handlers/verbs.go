@@ -1,0 +1,19 @@
+package handlers
+
+// Verbs of the audit log: a thing, a dot, and what was done to it.
+const (
+	verbSignIn       = "session.start"
+	verbSignInFailed = "session.refuse"
+	verbSessionEnd   = "session.end"
+	verbUserCreate   = "user.create"
+	verbUserRole     = "user.role"
+	verbUserPassword = "user.password"
+	verbUserDisable  = "user.disable"
+	verbUserEnable   = "user.enable"
+	verbUserDelete   = "user.delete"
+	verbTokenCreate  = "token.create"
+	verbTokenRevoke  = "token.revoke"
+)
+
+// Objects of the audit log.
+func userObject(name string) string { return "user " + name }

@@ -1,0 +1,25 @@
+// Package kvdb is the way to Redis: it opens a server, Sentinel group or cluster, runs scripts that change it
+// in one step, sorts its errors into the few kinds that the rest of the program knows, and builds all keys.
+// It also runs the embedded server. It knows nothing of the domains but their keys.
+//
+// # URLs
+//
+//	redis://[user[:password]@]host[:port][/db]                         one server
+//	unix://[user[:password]@]/path/to/socket[?db=N]                    one server, through its socket
+//	redis-sentinel://[user[:password]@]host[:port],…[/db]?master=NAME  the master that Sentinel names
+//	redis-cluster://[user[:password]@]host[:port],…                    a cluster, known from some of its nodes
+//
+// rediss://, rediss-sentinel:// and rediss-cluster:// are the same with TLS. Query parameters, where they
+// apply: db; user and password, in place of those before the @; sentinel_user and sentinel_password, where
+// the Sentinels ask for some; tls_ca, tls_cert and tls_key, paths of PEM files (the fields of Config win);
+// tls_server_name, the name to expect in the certificate, where it isn't that of the host. What has a
+// meaning in URLs (/ ? # @ : %) is percent-encoded in names and passwords. There is no way to switch the
+// verification of certificates off.
+//
+// # What is promised of a write
+//
+// Nothing is sent twice. The client's own retries are off, on clusters too, where redirections alone are
+// followed: they prove that nothing ran. So each write ends in one of three ways: done, not done (ErrAway)
+// or unknown (ErrUnknown), and WriteErr tells which. Give it the error of one command or script; for a
+// pipeline, ErrUnknown says that some of it may have been done.
+package kvdb

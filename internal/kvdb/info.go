@@ -1,0 +1,140 @@
+package kvdb
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Info is what INFO says: section → field → value. Names of sections are in lower case.
+type Info map[string]map[string]string
+
+// Info reads all sections, of a cluster those of one node: the one that holds the schema version.
+func (db *DB) Info(ctx context.Context) (Info, error) {
+	client := db.client
+	if cc, ok := client.(*redis.ClusterClient); ok {
+		node, err := cc.MasterForKey(ctx, db.keys.Schema())
+		if err != nil {
+			return nil, ReadErr("info", &notSentError{err})
+		}
+		client = node
+	}
+	text, err := client.Info(ctx, "everything").Result()
+	if err != nil {
+		return nil, ReadErr("info", err)
+	}
+	return parseInfo(text), nil
+}
+
+func parseInfo(text string) Info {
+	info := Info{}
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if name, ok := strings.CutPrefix(line, "# "); ok {
+			section = strings.ToLower(name)
+			info[section] = map[string]string{}
+		} else if field, value, ok := strings.Cut(line, ":"); ok && section != "" {
+			info[section][field] = value
+		}
+	}
+	return info
+}
+
+// Summary is the server at a glance. Fields that it doesn't tell, or not to this user, are zero. Those of a
+// cluster are the sums over its masters, Uptime the shortest.
+type Summary struct {
+	Status     string // as in Health; "" = not known yet
+	Detail     string // as in Health
+	Version    string // "7.0.15"; of Valkey "valkey 8.1.0"
+	Mode       string // standalone, sentinel, cluster
+	OpsPerSec  int64
+	UsedMemory int64 // bytes
+	MaxMemory  int64 // bytes, 0 = no limit
+	Clients    int64
+	Uptime     time.Duration
+}
+
+const summaryInterval = 5 * time.Second
+
+type summaryBox struct {
+	mu sync.Mutex
+	s  Summary
+}
+
+// Summary returns what was seen last and never waits. From its first call on, the DB refreshes it in the
+// background every 5 s, until it is closed.
+func (db *DB) Summary() Summary {
+	db.watchOnce.Do(func() {
+		db.watchers.Go(func() {
+			ticker := time.NewTicker(summaryInterval)
+			defer ticker.Stop()
+			for db.stopped.Err() == nil {
+				s := db.readSummary(db.stopped)
+				db.summary.mu.Lock()
+				db.summary.s = s
+				db.summary.mu.Unlock()
+				select {
+				case <-ticker.C:
+				case <-db.stopped.Done():
+				}
+			}
+		})
+	})
+	db.summary.mu.Lock()
+	defer db.summary.mu.Unlock()
+	return db.summary.s
+}
+
+func (db *DB) readSummary(ctx context.Context) Summary {
+	h := db.Health(ctx)
+	s := Summary{Status: h.Status, Detail: h.Detail}
+	if h.Status != StatusOK {
+		return s
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	add := func(ctx context.Context, node *redis.Client) error {
+		text, err := node.Info(ctx).Result()
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		s.add(parseInfo(text))
+		return nil
+	}
+	// A user without INFO sees the status alone.
+	switch client := db.health.(type) {
+	case *redis.ClusterClient:
+		_ = client.ForEachMaster(ctx, add)
+	case *redis.Client:
+		_ = add(ctx, client)
+	}
+	return s
+}
+
+func (s *Summary) add(info Info) {
+	number := func(section, field string) int64 {
+		n, _ := strconv.ParseInt(info[section][field], 10, 64)
+		return n
+	}
+	server := info["server"]
+	s.Version, s.Mode = server["redis_version"], server["redis_mode"]
+	if name := server["server_name"]; name != "" && name != "redis" {
+		s.Version = name + " " + server[name+"_version"]
+	}
+	s.OpsPerSec += number("stats", "instantaneous_ops_per_sec")
+	s.UsedMemory += number("memory", "used_memory")
+	s.MaxMemory += number("memory", "maxmemory")
+	s.Clients += number("clients", "connected_clients")
+	uptime := time.Duration(number("server", "uptime_in_seconds")) * time.Second
+	if s.Uptime == 0 || uptime < s.Uptime {
+		s.Uptime = uptime
+	}
+}

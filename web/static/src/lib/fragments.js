@@ -1,0 +1,88 @@
+// The rules of docs/htmx.md that the program keeps for everybody: what may be swapped, where the focus goes, what happens without an answer.
+import { typing } from "./dom.js";
+import { complain, unreachable } from "./toasts.js";
+
+const isPoll = (ctx) => ctx.sourceEvent?.type === "every";
+const failing = new WeakSet(); // polls that have already complained
+let inFlight = 0;
+
+document.addEventListener("htmx:config:request", (e) => {
+  const { ctx } = e.detail;
+  const { sourceElement, target } = ctx;
+  const again = ctx.request.method !== "GET" && sourceElement.classList.contains("htmx-request");
+  const idle = isPoll(ctx) && (document.hidden || (target?.contains(document.activeElement) && typing(document.activeElement)));
+  if (again || idle) e.preventDefault();
+});
+
+document.addEventListener("htmx:before:request", (e) => {
+  const { ctx } = e.detail;
+  if (isPoll(ctx)) return;
+  ctx.target?.setAttribute("aria-busy", "true");
+  inFlight++;
+  setTimeout(() => inFlight && (document.documentElement.dataset.busy = ""), 200);
+  ctx.counted = true;
+});
+
+document.addEventListener("htmx:finally:request", (e) => {
+  const { ctx } = e.detail;
+  ctx.target?.removeAttribute("aria-busy");
+  if (ctx.counted && --inFlight === 0) delete document.documentElement.dataset.busy;
+});
+
+// 409 and 422 bring the form again. No other error may take the place of content, whoever sent it: it may be a proxy's page.
+document.addEventListener("htmx:response:error", (e) => {
+  const { ctx } = e.detail;
+  const { hx, response, text } = ctx;
+  if (hx.redirect) {
+    for (const form of document.querySelectorAll("form[data-draft]")) form.dataset.leaving = ""; // the draft keeps what was typed
+    return;
+  }
+  const form = response.status === 409 || response.status === 422;
+  if (!form || /^delete\b/.test(ctx.swap)) hx.reswap ??= "none";
+  if (!form && !/hx-swap-oob/.test(text)) failed(ctx);
+});
+
+document.addEventListener("htmx:error", (e) => {
+  const { ctx } = e.detail;
+  if (ctx && !ctx.response) failed(ctx);
+});
+
+function failed(ctx) {
+  if (isPoll(ctx)) {
+    ctx.target?.classList.add("stale");
+    if (failing.has(ctx.sourceElement)) return;
+    failing.add(ctx.sourceElement);
+  }
+  complain(unreachable);
+}
+
+document.addEventListener("htmx:after:request", (e) => {
+  const { ctx } = e.detail;
+  if (!isPoll(ctx) || ctx.response.status >= 400) return;
+  ctx.target?.classList.remove("stale");
+  failing.delete(ctx.sourceElement);
+});
+
+// The focus must not fall to the top of the page because what held it was replaced, nor leave a field that someone types in.
+const held = new WeakMap();
+document.addEventListener("htmx:before:swap", (e) => {
+  const { ctx, tasks } = e.detail;
+  const active = document.activeElement;
+  if (!active || active === document.body) return;
+  const task = tasks.find((t) => t.target?.contains?.(active));
+  held.set(ctx, { active, task, beside: task?.target.nextElementSibling ?? task?.target.previousElementSibling });
+});
+document.addEventListener("htmx:after:swap", (e) => {
+  const { active, task, beside } = held.get(e.detail.ctx) ?? {};
+  if (!active) return;
+  const now = document.activeElement;
+  if (!task) {
+    if (now !== active && typing(active) && active.isConnected) active.focus({ preventScroll: true });
+    return;
+  }
+  if (now && now !== document.body) return;
+  const main = document.getElementById("main");
+  const root = [task.target, beside, main].find((el) => el?.isConnected);
+  const next = root.querySelector("[data-focus]") ?? root.querySelector("a[href], button, summary, input:not([type=hidden]), select, textarea");
+  (next ?? main).focus({ preventScroll: true });
+});

@@ -1,0 +1,35 @@
+// Messages go away by themselves, but not while someone reads them; errors stay until closed.
+const box = document.getElementById("toasts");
+const stay = { success: 6000, info: 6000, warning: 12000 };
+
+function arm(toast) {
+  for (const other of box.children) {
+    if (other !== toast && other.textContent === toast.textContent) other.remove();
+  }
+  const wait = stay[toast.dataset.toast];
+  if (!wait) return;
+  const leave = () => {
+    if (document.hidden || box.matches(":hover, :focus-within")) setTimeout(leave, 1500);
+    else toast.remove();
+  };
+  setTimeout(leave, toast.querySelector("a") ? wait * 2 : wait);
+}
+
+/** Shows an error that the server has not put in words. */
+export function complain(text) {
+  const toast = document.getElementById("toast-error").content.firstElementChild.cloneNode(true);
+  toast.querySelector(".toast-text").textContent = text;
+  box.append(toast);
+}
+
+export const unreachable = "The server could not be reached. Nothing is known to have changed; try again or reload.";
+
+[...box.children].forEach(arm);
+new MutationObserver((changes) => {
+  for (const c of changes) for (const node of c.addedNodes) if (node.matches?.("[data-toast]")) arm(node);
+}).observe(box, { childList: true });
+box.addEventListener("click", (e) => {
+  if (!e.target.closest("[data-close]")) return;
+  e.target.closest("[data-toast]").remove();
+  (box.querySelector("[data-close]") ?? document.getElementById("main")).focus({ preventScroll: true });
+});
