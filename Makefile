@@ -81,7 +81,7 @@ $(DRIVER)/package: | node_modules/.package-lock.json
 e2e: export PLAYWRIGHT_DRIVER_PATH = $(CURDIR)/$(DRIVER)
 e2e: export PLAYWRIGHT_NODEJS_PATH = $(shell command -v node)
 e2e: build $(DRIVER)/package ## Browser tests on the built binary
-	go test -tags e2e -count=1 -timeout 20m ./e2e/...
+	go test -tags e2e -count=1 -timeout 20m ./e2e
 
 check: assets check-fmt check-generated lint race e2e ## Everything that a change has to pass
 
@@ -96,8 +96,9 @@ fuzz: assets ## Fuzz each target for FUZZTIME (20s)
 	  done; \
 	done
 
-bench: assets ## Benchmarks
+bench: build ## Benchmarks of packages, then e2e/bench: what is promised of speed and memory, beside the plain thing
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+	go run ./e2e/bench -bin $(BIN)
 
 soak: assets ## The tests that take minutes: millions of rows, long chaos (build tag soak)
 	go test -tags soak -run Soak -count=1 -timeout 60m -v $(PACKAGES)

@@ -66,7 +66,7 @@ func (s *stores) importBody(ctx context.Context, body io.Reader, options dict.Im
 		_, _, err = run()
 		return result, err
 	}
-	return result, s.audited(ctx, "dictionary.import", fmt.Sprintf("%s %s %s", options.Name, options.Format, options.Mode), run)
+	return result, s.audited(ctx, "import.apply", fmt.Sprintf("import %s, %s, %s", options.Name, options.Format, options.Mode), run)
 }
 
 // open opens a file to read; "-" is standard input.

@@ -55,7 +55,7 @@ type option struct {
 	shown  string            // default in words, where it is no fixed value
 	help   string            // one sentence
 	secret bool              // masked wherever it is shown, and read from WEBADMIN_…_FILE too
-	url    bool              // of a secret: only the password in it is one
+	url    bool              // of a secret: only the password in it is one (or after user:)
 	field  func(*Config) any // *string, *int or *bool that it sets
 }
 
@@ -127,7 +127,7 @@ var options = []option{
 	{name: "data-dir", arg: "DIR", def: "data", help: "Files of the embedded server, and the session key.", field: func(c *Config) any { return &c.DataDir }},
 	{name: "key-prefix", arg: "TEXT", def: "kvdb:", help: "What every key of ours starts with.", field: func(c *Config) any { return &c.KeyPrefix }},
 	{name: "lua-dir", arg: "DIR", def: "config/repo/lua/user", help: "Lua program files; a missing directory means none.", field: func(c *Config) any { return &c.LuaDir }},
-	{name: "program-user", arg: "USER", shown: "embedded: set up by us", help: "Redis ACL user that programs and operators' commands run as.", field: func(c *Config) any { return &c.ProgramUser }},
+	{name: "program-user", arg: "USER[:PASSWORD]", shown: "embedded: set up by us", secret: true, url: true, help: "Redis ACL user that programs and operators' commands run as.", field: func(c *Config) any { return &c.ProgramUser }},
 	{name: "admin-password", arg: "TEXT", shown: "generated, printed once", secret: true, help: "Password of the first user, admin; used only while there are no users.", field: func(c *Config) any { return &c.AdminPassword }},
 	{name: "session-key", arg: "TEXT", shown: "generated, in DATA-DIR/session.key", secret: true, help: "32 characters or more that sign sessions, tokens and accounts; the same on every replica.", field: func(c *Config) any { return &c.SessionKey }},
 	{name: "workers", arg: "N", def: "8", help: "Concurrent handlers of built-in services in this process; 0 = none.", field: func(c *Config) any { return &c.Workers }},
@@ -336,9 +336,14 @@ var (
 	passwordInQuery  = regexp.MustCompile(`[?&][a-z_]*password=([^&#]+)`)
 )
 
-// passwordsIn are the passwords of a Redis URL, as they are written and as they are meant. The URL may name several hosts,
-// which url.Parse does not take.
+// passwordsIn are the passwords of a Redis URL, as they are written and as they are meant, or that of user:password. The URL
+// may name several hosts, which url.Parse does not take.
 func passwordsIn(s string) (found []string) {
+	if !strings.Contains(s, "://") {
+		if _, password, ok := strings.Cut(s, ":"); ok {
+			return []string{password}
+		}
+	}
 	for _, m := range slices.Concat(passwordBeforeAt.FindAllStringSubmatch(s, -1), passwordInQuery.FindAllStringSubmatch(s, -1)) {
 		found = append(found, m[1])
 		if meant, err := url.QueryUnescape(m[1]); err == nil {
@@ -346,6 +351,12 @@ func passwordsIn(s string) (found []string) {
 		}
 	}
 	return found
+}
+
+// programUserName is the name of the program user, "" = there is none.
+func (c *Config) programUserName() string {
+	name, _, _ := strings.Cut(c.ProgramUser, ":")
+	return name
 }
 
 // LogValue shows what differs from the defaults, without secrets.
@@ -358,6 +369,8 @@ func (c Config) LogValue() slog.Value {
 		case v == o.def, o.arg == "" && v == "false":
 		case o.secret && !o.url:
 			attrs = append(attrs, slog.String(o.name, mask))
+		case o.name == "program-user": // the password may be too short for the scrubber
+			attrs = append(attrs, slog.String(o.name, c.programUserName()))
 		default:
 			attrs = append(attrs, slog.String(o.name, scrub.text(v)))
 		}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -33,7 +35,54 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	if format == "text" {
 		h = slog.NewTextHandler(w, opts)
 	}
-	return slog.New(&scrubHandler{next: h, scrub: newScrubber(cfg.secrets())})
+	return slog.New(&scrubHandler{next: h, scrub: newScrubber(cfg.secrets()), out: w})
+}
+
+// logBuffer gathers the lines of a busy moment, so that each request doesn't pay for a write of its own. They are
+// out after logDelay at the latest, and at once with a line that warns.
+type logBuffer struct {
+	w     io.Writer
+	mu    sync.Mutex
+	buf   []byte
+	timer *time.Timer // runs while buf holds something
+}
+
+const (
+	logDelay = 50 * time.Millisecond
+	logMost  = 32 << 10
+)
+
+func newLogBuffer(w io.Writer) *logBuffer {
+	b := &logBuffer{w: w}
+	b.timer = time.AfterFunc(logDelay, b.flush)
+	b.timer.Stop()
+	return b
+}
+
+func (b *logBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.buf) == 0 {
+		b.timer.Reset(logDelay)
+	}
+	if b.buf = append(b.buf, line...); len(b.buf) >= logMost {
+		b.drain()
+	}
+	return len(line), nil
+}
+
+func (b *logBuffer) flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drain()
+}
+
+func (b *logBuffer) drain() {
+	b.timer.Stop()
+	if len(b.buf) > 0 {
+		_, _ = b.w.Write(b.buf) // there is nobody to tell
+		b.buf = b.buf[:0]
+	}
 }
 
 func isTerminal(stream any) bool {
@@ -46,11 +95,18 @@ func isTerminal(stream any) bool {
 type scrubHandler struct {
 	next  slog.Handler
 	scrub *scrubber
+	out   io.Writer
 }
 
 func (h *scrubHandler) Enabled(ctx context.Context, l slog.Level) bool { return h.next.Enabled(ctx, l) }
 
 func (h *scrubHandler) Handle(ctx context.Context, r slog.Record) error {
+	if b, ok := h.out.(*logBuffer); ok && r.Level >= slog.LevelWarn {
+		defer b.flush()
+	}
+	if !h.hides(r) { // as of nearly all records: a line for each request must cost little
+		return h.next.Handle(ctx, r)
+	}
 	clean := slog.NewRecord(r.Time, r.Level, h.scrub.text(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		clean.AddAttrs(h.scrub.attr(a))
@@ -59,16 +115,35 @@ func (h *scrubHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.next.Handle(ctx, clean)
 }
 
+// hides says whether a record may hold a secret.
+func (h *scrubHandler) hides(r slog.Record) (may bool) {
+	if h.scrub.suspects(r.Message) {
+		return true
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		switch a.Value.Kind() {
+		case slog.KindString:
+			may = h.scrub.suspects(a.Value.String())
+		case slog.KindAny, slog.KindGroup, slog.KindLogValuer:
+			may = true
+		default: // numbers, booleans and times hide nothing
+		}
+		may = may || namesSecret(a.Key)
+		return !may
+	})
+	return may
+}
+
 func (h *scrubHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	clean := make([]slog.Attr, len(attrs))
 	for i, a := range attrs {
 		clean[i] = h.scrub.attr(a)
 	}
-	return &scrubHandler{next: h.next.WithAttrs(clean), scrub: h.scrub}
+	return &scrubHandler{next: h.next.WithAttrs(clean), scrub: h.scrub, out: h.out}
 }
 
 func (h *scrubHandler) WithGroup(name string) slog.Handler {
-	return &scrubHandler{next: h.next.WithGroup(name), scrub: h.scrub}
+	return &scrubHandler{next: h.next.WithGroup(name), scrub: h.scrub, out: h.out}
 }
 
 var (
@@ -79,20 +154,76 @@ var (
 	spoken = regexp.MustCompile(`((?i:\b(?:requirepass|masterauth)["']?[\s=:,]+["']?|\bpassword["']?\s*[=:]\s*["']?|\bbearer\s+)|(?:\bAUTH2?|["']auth2?["'])["']?[\s,]+["']?(?:[^\s"',]+["']?[\s,]+["']?)?)[^\s"'&,]+`)
 )
 
-type scrubber struct{ known *strings.Replacer }
+// secretNames remembers what secretName said: the names of attributes are few, and stand in the code.
+var secretNames sync.Map
+
+func namesSecret(name string) bool {
+	if known, ok := secretNames.Load(name); ok {
+		return known.(bool)
+	}
+	secret := secretName.MatchString(name)
+	secretNames.Store(name, secret)
+	return secret
+}
+
+type scrubber struct {
+	values []string
+	known  *strings.Replacer
+}
 
 // newScrubber masks values wherever they stand. Very short ones are left to the patterns: masking each "a" of a log would make it useless.
 func newScrubber(values []string) *scrubber {
+	s := &scrubber{}
 	var pairs []string
 	for _, v := range values {
 		if len(v) >= 6 {
+			s.values = append(s.values, v)
 			pairs = append(pairs, v, mask)
 		}
 	}
-	return &scrubber{known: strings.NewReplacer(pairs...)}
+	s.known = strings.NewReplacer(pairs...)
+	return s
+}
+
+// suspects says whether text could change anything: it looks for what the patterns need, which is much
+// quicker than they are.
+func (s *scrubber) suspects(t string) bool {
+	for i := range len(t) {
+		switch t[i] | 0x20 {
+		case ':':
+			if strings.HasPrefix(t[i:], "://") {
+				return true
+			}
+		case 'a':
+			if foldedPrefix(t[i:], "auth") {
+				return true
+			}
+		case 'b':
+			if foldedPrefix(t[i:], "bearer") {
+				return true
+			}
+		case 'p':
+			if foldedPrefix(t[i:], "pass") {
+				return true
+			}
+		}
+	}
+	for _, v := range s.values {
+		if strings.Contains(t, v) {
+			return true
+		}
+	}
+	return false
+}
+
+func foldedPrefix(t, prefix string) bool {
+	return len(t) >= len(prefix) && strings.EqualFold(t[:len(prefix)], prefix)
 }
 
 func (s *scrubber) text(t string) string {
+	if !s.suspects(t) {
+		return t
+	}
 	t = s.known.Replace(t)
 	t = urlPassword.ReplaceAllString(t, "${1}"+mask+"@")
 	return spoken.ReplaceAllString(t, "${1}"+mask)
@@ -107,7 +238,7 @@ func (s *scrubber) attr(a slog.Attr) slog.Attr {
 		}
 		return slog.Attr{Key: a.Key, Value: slog.GroupValue(group...)}
 	}
-	if secretName.MatchString(a.Key) {
+	if namesSecret(a.Key) {
 		return slog.String(a.Key, mask)
 	}
 	switch v.Kind() {

@@ -77,3 +77,20 @@ func TestLogIsJSONWhereThereIsNoTerminal(t *testing.T) {
 		t.Errorf("got %s", out.String())
 	}
 }
+
+// The quick look must let nothing through that the patterns would mask.
+func FuzzScrubber(f *testing.F) {
+	for _, s := range []string{"redis://u:p@h", "CONFIG SET requirepass x", "AUTH a b", `"auth","x"`, "Bearer x", "password: x", "correct horse", "nothing"} {
+		f.Add(s)
+	}
+	s := newScrubber([]string{"correct horse"})
+	f.Fuzz(func(t *testing.T, text string) {
+		if s.suspects(text) {
+			return
+		}
+		masked := spoken.ReplaceAllString(urlPassword.ReplaceAllString(s.known.Replace(text), "${1}"+mask+"@"), "${1}"+mask)
+		if masked != text {
+			t.Errorf("%q would become %q, but is not looked at", text, masked)
+		}
+	})
+}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -31,7 +33,13 @@ const (
 // serve runs the server until ctx ends, drains it and returns nil. What can't be mended by waiting (a taken port, a locked data
 // directory, a store with a newer schema or of another session key) is an error.
 func serve(ctx context.Context, c *call) (err error) {
-	logger := newLogger(c.cfg, c.stderr)
+	out := c.stderr
+	if !isTerminal(out) {
+		lines := newLogBuffer(out)
+		defer lines.flush()
+		out = lines
+	}
+	logger := newLogger(c.cfg, out)
 	for _, name := range c.warnings {
 		logger.Warn("this variable means nothing here", "variable", name)
 	}
@@ -51,7 +59,8 @@ func serve(ctx context.Context, c *call) (err error) {
 		defer func() { err = errors.Join(err, closeEmbedded(ctx, redis)) }()
 		embeddedURL = redis.URL()
 		if c.cfg.ProgramUser == "" {
-			c.cfg.ProgramUser, _ = redis.ProgramUser()
+			user, password := redis.ProgramUser()
+			c.cfg.ProgramUser = user + ":" + password
 		}
 	}
 	s, err := openStores(c.cfg, embeddedURL, c.now, logger)
@@ -78,6 +87,7 @@ func serve(ctx context.Context, c *call) (err error) {
 	g.Go(func() error { return s.dict.Run(ctx) })
 	g.Go(func() error { return tidy(ctx, s, logger) })
 	g.Go(func() error { return watch(ctx, s.db, logger) })
+	boundMemory()
 	if sockets.metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", handlers.MetricsHandler(registry))
@@ -92,6 +102,18 @@ func serve(ctx context.Context, c *call) (err error) {
 	err = g.Wait()
 	logger.Info("stopped")
 	return err
+}
+
+// boundMemory lets the collector rest while the process is small, which it is but for imports, and has it work hard as it
+// grows: an import of a million rows needs some 150 MiB at once, and what it leaves behind need not be added to
+// that. Who sets GOGC or GOMEMLIMIT decides otherwise.
+func boundMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(224 << 20)
+	}
 }
 
 // unlessStopped is the error of a start, and nil when it failed because the process was told to stop.
@@ -197,7 +219,7 @@ func newSite(c *call, s *stores, registry *prometheus.Registry, logger *slog.Log
 		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Dict: s.dict,
 		Logger: logger, Now: c.now, Metrics: registry, Version: buildVersion(),
 		EnvName: c.cfg.Name, TLS: c.cfg.TLSCert != "", MetricsAway: c.cfg.MetricsListen != "",
-		StateShared: s.state.Addr() == s.db.Addr(), ProgramUser: c.cfg.ProgramUser,
+		StateShared: s.state.Addr() == s.db.Addr(), ProgramUser: c.cfg.programUserName(),
 	}
 	if c.cfg.PublicURL != "" {
 		u, err := url.Parse(c.cfg.PublicURL)

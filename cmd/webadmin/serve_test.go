@@ -59,8 +59,8 @@ func TestServeOnTheEmbeddedServer(t *testing.T) {
 	if code := s.wait(); code != exitOK {
 		t.Errorf("code %d after SIGTERM", code)
 	}
-	if _, ok := kvdb.AttachEmbedded(dir); ok {
-		t.Error("the embedded server is still there")
+	if s.out.line("embedded server stopped") == nil {
+		t.Error("the embedded server was not stopped")
 	}
 	if list := cli(t, dir, "token", "list"); !strings.Contains(list, "viewer") {
 		t.Errorf("without serve: %q", list)

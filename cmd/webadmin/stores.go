@@ -35,11 +35,12 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 	if err != nil {
 		return nil, err
 	}
-	open := func(url, flag string) (*kvdb.DB, error) {
+	open := func(url, flag, programUser string) (*kvdb.DB, error) {
 		conf := kvdb.Config{URL: url, TLSCA: cfg.RedisCA, TLSCert: cfg.RedisCert, TLSKey: cfg.RedisKey, Prefix: cfg.KeyPrefix, Logger: logger}
 		if url == "" {
 			conf = kvdb.Config{URL: embeddedURL, Prefix: cfg.KeyPrefix, Logger: logger}
 		}
+		conf.ProgramUser = programUser
 		db, err := kvdb.Open(conf)
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("%s: %w", flag, err)}
@@ -50,12 +51,12 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 	if made {
 		s.keyMade = sessionKeyFile(cfg)
 	}
-	if s.db, err = open(cfg.RedisURL, "--redis-url"); err != nil {
+	if s.db, err = open(cfg.RedisURL, "--redis-url", cfg.ProgramUser); err != nil {
 		return nil, err
 	}
 	s.state = s.db
 	if cfg.StateURL != "" {
-		if s.state, err = open(cfg.StateURL, "--state-url"); err != nil {
+		if s.state, err = open(cfg.StateURL, "--state-url", ""); err != nil {
 			return nil, errors.Join(err, s.db.Close())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -98,6 +99,9 @@ func (h *hasher) do(ctx context.Context, work func()) error {
 		return kvdb.ReadErr("account: wait for the password check", ctx.Err())
 	}
 	work()
+	if h.cost.kib >= 8<<10 && len(h.line) == 1 {
+		debug.FreeOSMemory() // the last of a crowd gives its memory back now, not minutes later
+	}
 	return nil
 }
 

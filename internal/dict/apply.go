@@ -42,7 +42,7 @@ func (t *tx) applyRun(ctx context.Context, run int, next edits) error {
 			if e, ok, err = mergeBlock(c, block, limit, e, ok, next); err != nil {
 				break
 			}
-			if c.size() == 0 || c.size() >= blockMin || i >= len(old.fences) {
+			if c.size() == 0 || c.size() >= blockMin() || i >= len(old.fences) {
 				break
 			}
 			// Too small to stand alone: it takes in the block that follows.

@@ -17,11 +17,12 @@ import (
 // A record is a key and a payload. Keys are fields that each end with NUL, which no field holds: so the
 // order of bytes is the order of fields, and the key of a record starts with that of what it belongs to.
 
-const (
-	blockTarget = 32 << 10 // bytes that a full block holds before compression
-	blockMax    = 2 * blockTarget
-	blockMin    = blockTarget / 4 // a smaller one is joined with what follows
-)
+// blockTarget is how many bytes a full block holds before compression. Like other limits of this package it is
+// a variable so that tests reach with little data what else takes much.
+var blockTarget = 32 << 10
+
+func blockMax() int { return 2 * blockTarget }
+func blockMin() int { return blockTarget / 4 } // a smaller one is joined with what follows
 
 var errBlock = errors.New("dict: damaged block")
 
@@ -124,7 +125,7 @@ func (c *cutter) size() int { return len(c.buf) }
 func (c *cutter) add(key, payload []byte) error {
 	c.buf = appendRecord(c.buf, key, payload)
 	c.ends = append(c.ends, len(c.buf))
-	if len(c.buf) < blockTarget+blockMax {
+	if len(c.buf) < blockTarget+blockMax() {
 		return nil
 	}
 	return c.cut(blockTarget)
@@ -152,7 +153,7 @@ func (c *cutter) cut(size int) error {
 
 // finish emits what is left, in pieces of an even size: a block that has just been split has room again.
 func (c *cutter) finish() error {
-	pieces := (len(c.buf) + blockMax - 1) / blockMax
+	pieces := (len(c.buf) + blockMax() - 1) / blockMax()
 	for ; pieces > 0 && len(c.buf) > 0; pieces-- {
 		if err := c.cut((len(c.buf) + pieces - 1) / pieces); err != nil {
 			return err

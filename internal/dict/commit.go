@@ -25,15 +25,18 @@ import (
 // too large for a script's arguments is staged first, under a lease that keeps others from committing
 // meanwhile: they wait, while lookups go on.
 const (
-	inlineMost  = 512 << 10        // bytes of blocks that go with the script
-	directMost  = 5000             // translations that the script writes one by one
-	stagedKept  = time.Hour        // what a crash leaves staged goes by itself
-	blockKept   = 5 * time.Minute  // a replaced block stays for who still reads it
-	leaseKept   = 20 * time.Second // without a sign of life
-	leaseWait   = 5 * time.Second  // that an edit waits for a large change
+	stagedKept  = time.Hour       // what a crash leaves staged goes by itself
+	blockKept   = 5 * time.Minute // a replaced block stays for who still reads it
 	opKept      = 24 * time.Hour
 	ownOpKept   = 10 * time.Minute
 	commitTries = 50
+)
+
+var (
+	inlineMost = 512 << 10        // bytes of blocks that go with the script
+	directMost = 5000             // translations that the script writes one by one
+	leaseKept  = 20 * time.Second // without a sign of life
+	leaseWait  = 5 * time.Second  // that an edit waits for a large change
 )
 
 // commitScript puts a prepared change in place.

@@ -22,7 +22,7 @@ func (rd *reading) readCSV(r io.Reader) error {
 	if strings.Join(header, ",") != csvHeader {
 		return badHeader(header)
 	}
-	line := int64(1)
+	line := int64(1) // that the last row ended in
 	for {
 		rr.start = rr.offset
 		f, err := c.Read()
@@ -34,18 +34,23 @@ func (rd *reading) readCSV(r io.Reader) error {
 			if errors.As(err, &parse) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errLongRecord) {
 				rd.count()
 				rd.reject(int64(parse.StartLine), csvReason(parse), nil)
+				line = int64(parse.Line)
 				continue
 			}
 			return fileTroubleAt(csvTrouble(err, line+1), line+1)
 		}
 		at, _ := c.FieldPos(0)
-		line = int64(at)
+		start := int64(at)
+		line = start
+		for _, text := range f {
+			line += int64(strings.Count(text, "\n"))
+		}
 		if len(f) != len(translationFields) {
 			rd.count()
-			rd.reject(line, fmt.Sprintf("has %d columns; %d are expected", len(f), len(translationFields)), f)
+			rd.reject(start, fmt.Sprintf("has %d columns; %d are expected", len(f), len(translationFields)), f)
 			continue
 		}
-		rd.translation(line, f)
+		rd.translation(start, f)
 	}
 }
 

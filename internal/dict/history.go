@@ -20,7 +20,7 @@ import (
 // of all changes say what was before and what is after, they can be read backward from now to any moment,
 // and undone.
 
-const itemsInline = 32 << 10 // bytes of items that stand in the stream entry
+var itemsInline = 32 << 10 // bytes of items that stand in the stream entry
 
 // meta is what a stream entry says of a change besides its items.
 type meta struct {
@@ -413,7 +413,7 @@ func (s *Store) ChangeItems(ctx context.Context, id, cursor string, limit int) (
 	}
 	skip := int64(0)
 	if cursor != "" {
-		if skip, err = strconv.ParseInt(cursor, 10, 64); err != nil || skip < 0 {
+		if skip, err = strconv.ParseInt(cursor, 10, 64); err != nil || skip < 0 || skip > page.Total {
 			return page, errCursor
 		}
 	}

@@ -12,10 +12,9 @@ import (
 
 // jsonFile reads a JSON file element by element.
 type jsonFile struct {
-	rd    *reading
-	rr    *recordReader
-	dec   *json.Decoder
-	lines int64
+	rd  *reading
+	rr  *recordReader
+	dec *json.Decoder
 }
 
 func (rd *reading) json(r io.Reader) *jsonFile {
@@ -24,21 +23,26 @@ func (rd *reading) json(r io.Reader) *jsonFile {
 }
 
 // line is the line that the decoder has come to.
-func (j *jsonFile) line() int64 {
-	j.lines = j.rr.next(j.dec.InputOffset())
-	return j.lines
-}
+func (j *jsonFile) line() int64 { return j.rr.next(j.dec.InputOffset()) }
 
+// trouble puts into words what the decoder has stumbled over, and finds the line.
 func (j *jsonFile) trouble(err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		line := j.rr.next(syntax.Offset)
-		return &FileError{Line: line, Message: "This is not JSON: " + syntax.Error() + "."}
-	case errors.Is(err, io.EOF):
-		err = io.ErrUnexpectedEOF
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fileTroubleAt(io.ErrUnexpectedEOF, j.rr.next(j.rr.offset))
 	}
-	return fileTroubleAt(err, j.line())
+	rest, _ := io.ReadAll(j.dec.Buffered())
+	value := bytes.TrimLeft(rest, " \t\r\n,")
+	offset := j.dec.InputOffset() + int64(len(rest)-len(value))
+	var syntax, inside *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return fileTroubleAt(err, j.rr.next(offset))
+	}
+	// The offset of the error is no good: the decoder doesn't count what it reads as tokens. A second look at
+	// the value finds the place, if the error is inside it.
+	if errors.As(json.Unmarshal(value, new(json.RawMessage)), &inside) && inside.Error() == syntax.Error() {
+		offset += inside.Offset - 1
+	}
+	return &FileError{Line: j.rr.next(offset), Message: "This is not JSON: " + syntax.Error() + "."}
 }
 
 func (j *jsonFile) wrong(format string, args ...any) error {
@@ -237,7 +241,9 @@ func (rd *reading) jsonEntryRow(line int64, raw []byte, into any, fields func() 
 
 func (rd *reading) readJSON(r io.Reader) error {
 	j := rd.json(r)
+	found := false
 	err := j.object("The file", func(name string) error {
+		found = true
 		switch name {
 		case "entries":
 			return j.list("entries", func(line int64, raw []byte) {
@@ -262,6 +268,9 @@ func (rd *reading) readJSON(r io.Reader) error {
 	})
 	if err != nil {
 		return err
+	}
+	if !found { // to replace everything by nothing takes an empty list
+		return j.wrong("The file holds neither entries nor translations.")
 	}
 	return j.end()
 }

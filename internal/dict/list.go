@@ -20,11 +20,12 @@ import (
 // remains of the filter is tested on each record. Only where that test would fail too often, the matching
 // translations are found another way: in the other run, or by the maps of the pairs in question.
 
-const (
-	scanGladly  = 20_000 // records that a list walks over without looking for another way
-	gatherMost  = 5000   // records that it gathers and sorts instead
-	sparseRatio = 64     // a page is worth this many records walked over for one that matches
+var (
+	scanGladly int64 = 20_000 // records that a list walks over without looking for another way
+	gatherMost int64 = 5000   // records that it gathers and sorts instead
 )
+
+const sparseRatio = 64 // a page is worth this many records walked over for one that matches
 
 // listing is what lists of entries and of translations have in common.
 type listing[T any] struct {

@@ -18,10 +18,11 @@ import (
 
 // Failed lookups are counted in memory and written every missFlush. Both places are bounded: when the memory
 // is full, what was asked for least is given up; in Redis, what was not asked for longest.
-const (
-	missFlush     = time.Second
-	missesPending = 4096
-	missesKept    = 10_000
+const missFlush = time.Second
+
+var (
+	missesPending       = 4096
+	missesKept    int64 = 10_000
 )
 
 type missCount struct {

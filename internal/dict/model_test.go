@@ -9,6 +9,7 @@ import (
 	"math/rand"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,9 +21,16 @@ import (
 
 func TestMain(m *testing.M) { kvtest.Main(m) }
 
-func newStore(t *testing.T, db *kvdb.DB) *Store {
+// newStore returns the dictionaries of db, as one process would have them.
+func newStore(t testing.TB, db *kvdb.DB) *Store {
 	t.Helper()
-	s := New(db, Options{})
+	return newStoreAt(t, db, nil)
+}
+
+// newStoreAt is newStore with a clock; nil = that of the machine.
+func newStoreAt(t testing.TB, db *kvdb.DB, now func() time.Time) *Store {
+	t.Helper()
+	s := New(db, Options{Now: now})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -31,6 +39,76 @@ func newStore(t *testing.T, db *kvdb.DB) *Store {
 		}
 	})
 	return s
+}
+
+// clock is a time that a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Date(2024, 5, 6, 7, 8, 9, 123_456_000, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// set changes a limit until the end of the test, which must not be parallel.
+func set[T any](t testing.TB, limit *T, to T) {
+	old := *limit
+	*limit = to
+	t.Cleanup(func() { *limit = old })
+}
+
+// smallBlocks makes of few records many blocks.
+func smallBlocks(t testing.TB) { set(t, &blockTarget, 1<<10) }
+
+// stageAll makes each change of more than a few translations a large one: staged, under the lease.
+func stageAll(t testing.TB) {
+	smallBlocks(t)
+	set(t, &directMost, 2)
+	set(t, &inlineMost, 1<<10)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await polls until it is so.
+func await(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !so(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not come that %s", what)
+		}
+	}
+}
+
+// tr is a translation from CRM COUNTRY to ERP LAND.
+func tr(value1, value2 string) Translation {
+	return Translation{System1: "CRM", Key1: "COUNTRY", Value1: value1, System2: "ERP", Key2: "LAND", Value2: value2}
+}
+
+func (m *model) mustCreate(t testing.TB, s *Store, ts ...Translation) (made []Translation) {
+	t.Helper()
+	for _, x := range ts {
+		y, _, err := s.CreateTranslation(t.Context(), By{Who: "setup"}, x, true)
+		must(t, err)
+		m.put(x)
+		made = append(made, y)
+	}
+	return made
 }
 
 // model is what the dictionaries should hold.
@@ -47,10 +125,12 @@ func (m *model) clone() *model {
 	return &model{maps.Clone(m.entries), maps.Clone(m.translations)}
 }
 
+func fieldsOf(e Entry) [3]string { return [3]string{e.System, e.Key, e.Value} }
+
 func (m *model) put(t Translation) {
 	m.translations[t.Query()] = t.Value2
-	m.entries[[3]string{t.System1, t.Key1, t.Value1}] = true
-	m.entries[[3]string{t.System2, t.Key2, t.Value2}] = true
+	m.entries[fieldsOf(t.Source())] = true
+	m.entries[fieldsOf(t.Target())] = true
 }
 
 func (m *model) deleteEntry(e [3]string) {
@@ -66,146 +146,313 @@ func (m *model) renameEntry(from, to [3]string) {
 	delete(m.entries, from)
 	m.entries[to] = true
 	for q, v := range maps.Clone(m.translations) {
-		t := renamed(Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2, Value2: v},
+		t := renamed(translationFrom(q, v),
 			Entry{System: from[0], Key: from[1], Value: from[2]}, Entry{System: to[0], Key: to[1], Value: to[2]})
 		delete(m.translations, q)
 		m.translations[t.Query()] = t.Value2
 	}
 }
 
+// importRows does what an import of the file should do, and says what it should count. Of rows with one
+// natural key the first holds.
+func (m *model) importRows(entries []Entry, ts []Translation, mode Mode) (want ImportResult) {
+	old := m.clone()
+	if mode == Replace {
+		m.entries, m.translations = map[[3]string]bool{}, map[Query]string{}
+	}
+	for _, e := range entries {
+		m.entries[fieldsOf(e)] = true
+	}
+	named := map[Query]bool{}
+	for _, x := range ts {
+		if named[x.Query()] {
+			want.RejectedTotal++
+			continue
+		}
+		named[x.Query()] = true
+		switch v, ok := old.translations[x.Query()]; {
+		case !ok:
+			want.Created++
+		case v == x.Value2:
+			want.Unchanged++
+		default:
+			want.Updated++
+		}
+		m.put(x)
+	}
+	for q := range old.translations {
+		if _, ok := m.translations[q]; !ok {
+			want.Deleted++
+		}
+	}
+	for e := range old.entries {
+		if !m.entries[e] {
+			want.EntriesDeleted++
+		}
+	}
+	for e := range m.entries {
+		if !old.entries[e] {
+			want.EntriesCreated++
+		}
+	}
+	return want
+}
+
+func translationFrom(q Query, value2 string) Translation {
+	return Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2, Value2: value2}
+}
+
 func (m *model) sortedTranslations() []Translation {
 	var ts []Translation
 	for q, v := range m.translations {
-		ts = append(ts, Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2, Value2: v})
+		ts = append(ts, translationFrom(q, v))
 	}
 	slices.SortFunc(ts, func(a, b Translation) int { return bytes.Compare(a.sourceKey(), b.sourceKey()) })
 	return ts
 }
 
+func (m *model) sortedEntries() []Entry {
+	var es []Entry
+	for e := range m.entries {
+		es = append(es, Entry{System: e[0], Key: e[1], Value: e[2]})
+	}
+	slices.SortFunc(es, func(a, b Entry) int { return bytes.Compare(a.entryKey(), b.entryKey()) })
+	return es
+}
+
+// same fails with the differences of two maps; to find them takes long, so it is done only then.
+func same[K comparable, V comparable](t testing.TB, what string, want, got map[K]V) {
+	t.Helper()
+	if !maps.Equal(want, got) {
+		t.Fatalf("%s (-want +got)\n%s", what, cmp.Diff(want, got))
+	}
+}
+
 // check compares everything that the store says with the model, and its parts with one another.
-func (m *model) check(t *testing.T, s *Store) {
+func (m *model) check(t testing.TB, s *Store) {
 	t.Helper()
 	ctx := t.Context()
 	s.current.Store(nil) // as another process sees it
 	sn, err := s.snapshot(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	got := map[Query]string{}
-	ids := map[string][]byte{}
+	ids := map[string]string{}
 	for r, err := range s.scan(ctx, sn.runs[runSource], []span{{}}, false) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		x, err := parseSource(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		got[x.Query()] = x.Value2
-		ids[x.ID] = x.sourceKey()
+		ids[x.ID] = string(x.sourceKey())
+		if x.Version < 1 || x.Version > sn.version {
+			t.Fatalf("%v has the version %d; the last change is %d", x, x.Version, sn.version)
+		}
 	}
-	if diff := cmp.Diff(m.translations, got); diff != "" {
-		t.Fatalf("translations (-want +got)\n%s", diff)
-	}
+	same(t, "translations", m.translations, got)
 	clear(got)
 	for r, err := range s.scan(ctx, sn.runs[runTarget], []span{{}}, false) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		x, err := parseTarget(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		got[x.Query()] = x.Value2
-		if string(ids[x.ID]) != string(x.sourceKey()) {
+		if ids[x.ID] != string(x.sourceKey()) {
 			t.Fatalf("ID %q is of %q in one run and of %q in the other", x.ID, ids[x.ID], x.sourceKey())
 		}
 	}
-	if diff := cmp.Diff(m.translations, got); diff != "" {
-		t.Fatalf("run by target (-want +got)\n%s", diff)
-	}
+	same(t, "run by target", m.translations, got)
 	checkIDs(t, s, sn, runTranslation, ids)
 	entries := map[[3]string]bool{}
 	clear(ids)
 	for r, err := range s.scan(ctx, sn.runs[runEntry], []span{{}}, false) {
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		e, err := parseEntry(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries[[3]string{e.System, e.Key, e.Value}] = true
-		ids[e.ID] = e.entryKey()
+		must(t, err)
+		entries[fieldsOf(e)] = true
+		ids[e.ID] = string(e.entryKey())
 	}
-	if diff := cmp.Diff(m.entries, entries); diff != "" {
-		t.Fatalf("entries (-want +got)\n%s", diff)
-	}
+	same(t, "entries", m.entries, entries)
 	checkIDs(t, s, sn, runEntryID, ids)
 	m.checkMaps(t, s, sn)
 	for i, run := range sn.runs {
-		checkRun(t, runNames[i], run)
+		checkRun(t, s, runNames[i], run)
 	}
+	checkKeys(t, s, sn)
 }
 
-func checkIDs(t *testing.T, s *Store, sn *snapshot, run int, want map[string][]byte) {
+func checkIDs(t testing.TB, s *Store, sn *snapshot, run int, want map[string]string) {
 	t.Helper()
-	got := map[string][]byte{}
+	got := map[string]string{}
 	for r, err := range s.scan(t.Context(), sn.runs[run], []span{{}}, false) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got[string(r.key)] = bytes.Clone(r.payload)
+		must(t, err)
+		got[string(r.key)] = string(r.payload)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("run %s (-want +got)\n%s", runNames[run], diff)
-	}
+	same(t, "run "+runNames[run], want, got)
 }
 
-func checkRun(t *testing.T, name string, run runState) {
+// checkRun sees that the fences tell the truth about the blocks.
+func checkRun(t testing.TB, s *Store, name string, run runState) {
 	t.Helper()
+	blocks, err := s.fetch(t.Context(), run.fences)
+	must(t, err)
 	var n int64
+	last := ""
 	for i, f := range run.fences {
-		n += int64(f.n)
-		if i > 0 && run.fences[i-1].first >= f.first {
-			t.Fatalf("run %s: block %d starts before block %d", name, i, i-1)
+		rs, err := records(blocks[i])
+		must(t, err)
+		if len(rs) != f.n || len(rs) == 0 || string(rs[0].key) != f.first {
+			t.Fatalf("run %s: block %d is not as its fence says", name, i)
 		}
+		longest := 0
+		for j, r := range rs {
+			longest = max(longest, len(r.key)+len(r.payload))
+			if (i > 0 || j > 0) && string(r.key) <= last {
+				t.Fatalf("run %s: %q stands behind %q", name, r.key, last)
+			}
+			last = string(r.key)
+		}
+		if len(blocks[i]) > 3*blockTarget+longest+10 {
+			t.Fatalf("run %s: block %d has %d bytes", name, i, len(blocks[i]))
+		}
+		n += int64(f.n)
 	}
 	if n != run.total {
 		t.Fatalf("run %s: %d records, but %d in its blocks", name, run.total, n)
 	}
 }
 
-// checkMaps looks each translation up as programs do, and sees that the maps hold nothing else.
-func (m *model) checkMaps(t *testing.T, s *Store, sn *snapshot) {
+// checkMaps sees that programs find each translation, and nothing else.
+func (m *model) checkMaps(t testing.TB, s *Store, sn *snapshot) {
 	t.Helper()
-	ctx := t.Context()
+	want := map[string]map[string]string{}
 	pairs, names := map[string]int64{}, map[string]int64{}
 	for q, v := range m.translations {
-		r, err := s.Lookup(ctx, q)
-		if err != nil || r != (Result{v, true}) {
-			t.Fatalf("Lookup(%v) = %v, %v; want %q", q, r, err, v)
+		pair := strings.Join([]string{q.System1, q.Key1, q.System2, q.Key2}, "/")
+		if pairs[pair]++; want[pair] == nil {
+			want[pair] = map[string]string{}
 		}
-		pairs[strings.Join([]string{q.System1, q.Key1, q.System2, q.Key2}, "/")]++
+		want[pair][q.Value1] = v
 	}
 	for e := range m.entries {
 		names[e[0]+"/"+e[1]]++
 	}
-	for pair, n := range pairs {
-		if have := s.db.Client().HLen(ctx, s.keys.MapOfPair(pair)).Val(); have != n {
-			t.Fatalf("map %s has %d fields, want %d", pair, have, n)
+	pipe := s.db.Client().Pipeline()
+	read := map[string]func() map[string]string{}
+	for pair := range want {
+		read[pair] = pipe.HGetAll(t.Context(), s.keys.MapOfPair(pair)).Val
+	}
+	if len(want) > 0 {
+		_, err := pipe.Exec(t.Context())
+		must(t, err)
+		cmds := read
+		for pair := range want {
+			same(t, "map "+pair, want[pair], cmds[pair]())
 		}
 	}
-	if diff := cmp.Diff(pairs, sn.pairs); diff != "" {
-		t.Fatalf("pairs (-want +got)\n%s", diff)
+	same(t, "pairs", pairs, sn.pairs)
+	same(t, "names", names, sn.names)
+}
+
+// keysOf returns the keys of the store that last, each with what it holds, and the names of those that expire.
+func keysOf(t testing.TB, s *Store) (lasting map[string]string, expiring []string) {
+	t.Helper()
+	const script = `
+local out = {}
+for _, k in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+  out[#out + 1] = k
+  out[#out + 1] = redis.call('PTTL', k) < 0 and redis.call('DUMP', k) or ''
+end
+return out`
+	all, err := s.db.Client().Eval(t.Context(), script, []string{s.keys.Version()}, strings.TrimSuffix(s.keys.Version(), "version")).StringSlice()
+	must(t, err)
+	lasting = map[string]string{}
+	for kv := range slices.Chunk(all, 2) {
+		if kv[1] != "" {
+			lasting[kv[0]] = kv[1]
+		} else {
+			expiring = append(expiring, kv[0])
+		}
 	}
-	if diff := cmp.Diff(names, sn.names); diff != "" {
-		t.Fatalf("names (-want +got)\n%s", diff)
+	return lasting, expiring
+}
+
+// checkKeys sees that nothing lasts in Redis but what the snapshot and the history need, that all of this
+// lasts, and that no map is about to expire.
+func checkKeys(t testing.TB, s *Store, sn *snapshot) {
+	t.Helper()
+	want := map[string]bool{}
+	for i, run := range sn.runs {
+		if len(run.fences) > 0 {
+			want[s.keys.Fences(runNames[i])] = true
+		}
+		for _, f := range run.fences {
+			want[s.keys.Block(f.id)] = true
+		}
 	}
+	for pair := range sn.pairs {
+		want[s.keys.MapOfPair(pair)] = true
+	}
+	if len(sn.pairs) > 0 {
+		want[s.keys.Pairs()] = true
+	}
+	if len(sn.names) > 0 {
+		want[s.keys.Names()] = true
+	}
+	changes, err := s.db.Client().XRange(t.Context(), s.keys.Changes(), "-", "+").Result()
+	must(t, err)
+	for _, m := range changes {
+		want[s.keys.Version()], want[s.keys.Changes()] = true, true
+		if _, large := m.Values[fieldFences]; large {
+			_, run, err := parseChange(m)
+			must(t, err)
+			for _, f := range run.fences {
+				want[s.keys.Block(f.id)] = true
+			}
+		}
+	}
+	lasting, expiring := keysOf(t, s)
+	got := map[string]bool{}
+	for k := range lasting {
+		got[k] = true
+	}
+	for _, k := range append(s.missKeys(), s.keys.Undone()) { // there or not
+		delete(got, k)
+	}
+	same(t, "keys that last", want, got)
+	for _, k := range expiring {
+		if strings.HasPrefix(k, s.keys.MapOfPair("")) {
+			t.Fatalf("%s is about to expire", k)
+		}
+	}
+}
+
+// contents returns all that the store holds.
+func contents(t testing.TB, s *Store) (es []Entry, ts []Translation) {
+	t.Helper()
+	s.current.Store(nil)
+	sn, err := s.snapshot(t.Context())
+	must(t, err)
+	must(t, s.eachEntry(t.Context(), sn, func(e Entry) error { es = append(es, e); return nil }))
+	must(t, s.eachTranslation(t.Context(), sn, func(x Translation) error { ts = append(ts, x); return nil }))
+	return es, ts
+}
+
+// identities returns what each ID stands for.
+func identities(t testing.TB, s *Store) map[string]string {
+	t.Helper()
+	es, ts := contents(t, s)
+	ids := map[string]string{}
+	for _, e := range es {
+		ids["entry "+e.ID] = e.describe()
+	}
+	for _, x := range ts {
+		ids["translation "+x.ID] = fmt.Sprintf("%s: %q", x.describe(), x.Value2)
+	}
+	return ids
 }
 
 // gen makes random names, values and edits out of few, so that they meet.
 type gen struct{ *rand.Rand }
+
+func newGen(seed int64) gen { return gen{rand.New(rand.NewSource(seed))} }
 
 func (g gen) name() string {
 	return []string{"A", "B", "CRM", "ERP-2", "ż.ó"}[g.Intn(5)]
@@ -219,43 +466,76 @@ func (g gen) translation() Translation {
 	return Translation{System1: g.name(), Key1: g.name(), Value1: g.value(), System2: g.name(), Key2: g.name(), Value2: g.value()}
 }
 
+// file makes the content of a file; half of its translations are about what the model has.
+func (g gen) file(m *model, entries, translations int) (es []Entry, ts []Translation) {
+	have := m.sortedTranslations()
+	for range entries {
+		es = append(es, Entry{System: g.name(), Key: g.name(), Value: g.value()})
+	}
+	for range translations {
+		x := g.translation()
+		if len(have) > 0 && g.Intn(2) == 0 {
+			old := have[g.Intn(len(have))]
+			if x = old; g.Intn(2) == 0 {
+				x.Value2 = g.value()
+			}
+		}
+		ts = append(ts, x)
+	}
+	return es, ts
+}
+
 func TestAgainstModel(t *testing.T) {
-	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
-		s := newStore(t, db)
-		g := gen{rand.New(rand.NewSource(1))}
-		m := newModel()
-		type past struct {
-			change string
-			before *model
-		}
-		var history []past
-		for i := range 400 {
-			before := m.clone()
-			c, err := g.step(t, s, m)
-			if err != nil {
-				t.Fatalf("step %d: %v", i, err)
-			}
-			if c.ID != "" {
-				history = append(history, past{c.ID, before})
-			}
-			if i%20 == 0 {
-				m.check(t, s)
-			}
-			if len(history) > 0 && g.Intn(10) == 0 { // undo the last
-				last := history[len(history)-1]
-				if _, err := s.Undo(t.Context(), By{Who: "u"}, last.change); err != nil {
-					t.Fatalf("undo %s: %v", last.change, err)
-				}
-				m = last.before
-				history = nil
-				m.check(t, s)
-			}
-		}
-		m.check(t, s)
+	t.Run("single", func(t *testing.T) { againstModel(t, kvtest.Open(t), 300, 40) })
+	t.Run("cluster", func(t *testing.T) { againstModel(t, kvtest.OpenCluster(t), 120, 40) })
+	t.Run("small blocks", func(t *testing.T) {
+		smallBlocks(t)
+		againstModel(t, kvtest.Open(t), 150, 30)
+	})
+	t.Run("staged", func(t *testing.T) {
+		stageAll(t)
+		againstModel(t, kvtest.Open(t), 100, 20)
+	})
+	t.Run("staged on a cluster", func(t *testing.T) {
+		stageAll(t)
+		againstModel(t, kvtest.OpenCluster(t), 50, 20)
 	})
 }
 
-// step makes one random edit in the store and in the model.
+// againstModel makes random edits, imports and undoings in the store and in the model.
+func againstModel(t *testing.T, db *kvdb.DB, steps, every int) {
+	s := newStore(t, db)
+	g := newGen(1)
+	m := newModel()
+	type past struct {
+		change string
+		before *model
+	}
+	var last *past
+	for i := range steps {
+		before := m.clone()
+		c, err := g.step(t, s, m)
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if c.ID != "" {
+			last = &past{c.ID, before}
+		}
+		if i%every == 0 {
+			m.check(t, s)
+		}
+		if last != nil && g.Intn(10) == 0 {
+			if _, err := s.Undo(t.Context(), By{Who: "u"}, last.change); err != nil {
+				t.Fatalf("step %d: undo %s: %v", i, last.change, err)
+			}
+			m, last = last.before, nil
+			m.check(t, s)
+		}
+	}
+	m.check(t, s)
+}
+
+// step makes one random change in the store and in the model.
 func (g gen) step(t *testing.T, s *Store, m *model) (c Change, err error) {
 	ctx, by := t.Context(), By{Who: "u"}
 	all, err := s.Translations(ctx, Filter{}, ListOptions{Limit: 1000})
@@ -266,8 +546,8 @@ func (g gen) step(t *testing.T, s *Store, m *model) (c Change, err error) {
 	if err != nil {
 		return c, err
 	}
-	switch n := g.Intn(10); {
-	case n < 5 || len(all.Items) == 0:
+	switch n := g.Intn(20); {
+	case n < 10 || len(all.Items) == 0:
 		x := g.translation()
 		_, c, err = s.CreateTranslation(ctx, by, x, true)
 		if _, taken := m.translations[x.Query()]; taken {
@@ -277,7 +557,7 @@ func (g gen) step(t *testing.T, s *Store, m *model) (c Change, err error) {
 			return c, nil
 		}
 		m.put(x)
-	case n < 6:
+	case n < 12:
 		x := all.Items[g.Intn(len(all.Items))]
 		old := x.Query()
 		x.Value2 = g.value()
@@ -297,19 +577,31 @@ func (g gen) step(t *testing.T, s *Store, m *model) (c Change, err error) {
 		}
 		delete(m.translations, old)
 		m.put(x)
-	case n < 7:
+	case n < 14:
 		x := all.Items[g.Intn(len(all.Items))]
 		c, err = s.DeleteTranslation(ctx, by, x.ID, x.Version)
 		delete(m.translations, x.Query())
-	case n < 8:
+	case n < 15:
 		e := entries.Items[g.Intn(len(entries.Items))]
 		c, err = s.DeleteEntry(ctx, by, e.ID, e.Version)
-		m.deleteEntry([3]string{e.System, e.Key, e.Value})
+		m.deleteEntry(fieldsOf(e))
+	case n < 17: // a file
+		es, ts := g.file(m, g.Intn(3), g.Intn(30))
+		mode := Merge
+		if g.Intn(4) == 0 {
+			mode = Replace
+		}
+		m.importRows(es, ts, mode)
+		var res ImportResult
+		res, err = s.Import(ctx, by, jsonFileOf(es, ts), ImportOptions{Format: JSON, Mode: mode, SkipRejected: true})
+		if err == nil && res.Change != "" {
+			c, err = s.Change(ctx, res.Change)
+		}
 	default:
 		e := entries.Items[g.Intn(len(entries.Items))]
-		from := [3]string{e.System, e.Key, e.Value}
+		from := fieldsOf(e)
 		e.System, e.Key, e.Value = g.name(), g.name(), g.value()
-		to := [3]string{e.System, e.Key, e.Value}
+		to := fieldsOf(e)
 		_, c, err = s.UpdateEntry(ctx, by, e)
 		if m.entries[to] && from != to {
 			if !errors.Is(err, kvdb.ErrConflict) {

@@ -3,11 +3,13 @@ package dict
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"webadmin/internal/kvdb"
@@ -16,10 +18,14 @@ import (
 // Reading a file to import: its rows go into a plan, those that can't be imported are rejected with their line
 // and the reason, and what makes the whole file unusable is a FileError.
 
+var maxFile int64 = 256 << 20 // bytes of a file, also once it is decompressed
+
 const (
-	maxFile   = 256 << 20 // bytes of a file, also once it is decompressed
-	maxRecord = 1 << 20   // bytes of one row; far more than the fields may hold
+	maxRecord = 1 << 20 // bytes of one row; far more than the fields may hold
+	maxRatio  = 1000    // of what a bz2 file unpacks to and its size; code lists have 5 to 50
 )
+
+var unpackedAny int64 = 16 << 20 // bytes to which any bz2 file may unpack
 
 // FileError says that a file as a whole can't be imported.
 type FileError struct {
@@ -133,9 +139,11 @@ func (rd *reading) entry(line int64, f []string) {
 func (rd *reading) read(ctx context.Context, r io.Reader, format Format) error {
 	rd.plan, rd.names = &plan{}, map[string]string{}
 	r = &ctxReader{ctx, r}
-	br := bufio.NewReaderSize(&limitReader{r: r, left: maxFile}, 64<<10)
+	file := &limitReader{r: r, left: maxFile}
+	br := bufio.NewReaderSize(file, 64<<10)
 	if start, _ := br.Peek(4); len(start) == 4 && string(start[:3]) == "BZh" && start[3] >= '1' && start[3] <= '9' {
-		br = bufio.NewReaderSize(&limitReader{r: bzip2.NewReader(br), left: maxFile}, 64<<10)
+		unpacked := &ratioReader{r: bzip2.NewReader(br), packed: file}
+		br = bufio.NewReaderSize(&limitReader{r: unpacked, left: maxFile}, 64<<10)
 	}
 	start, err := br.Peek(4)
 	if len(start) == 0 {
@@ -166,6 +174,7 @@ func (rd *reading) read(ctx context.Context, r io.Reader, format Format) error {
 	rd.plan.rejectRows(func(i int, reason string) {
 		rd.reject(rd.plan.rows.line(i), reason, rd.plan.rows.fields(i))
 	})
+	slices.SortStableFunc(rd.rejects, func(a, b Reject) int { return cmp.Compare(a.Line, b.Line) })
 	return nil
 }
 
@@ -230,6 +239,23 @@ func (l *limitReader) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.left -= int64(n)
+	return n, err
+}
+
+// ratioReader reads what a packed file holds, and fails when it is out of all proportion: a few bytes that
+// unpack to good rows without end.
+type ratioReader struct {
+	r      io.Reader
+	packed *limitReader
+	n      int64
+}
+
+func (r *ratioReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.n += int64(n)
+	if r.n > unpackedAny && r.n > maxRatio*(maxFile-r.packed.left) {
+		return 0, &FileError{Message: fmt.Sprintf("The file unpacks to more than %d times its size; send it unpacked.", maxRatio), err: ErrTooLarge}
+	}
 	return n, err
 }
 

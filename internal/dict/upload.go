@@ -77,7 +77,7 @@ func notKept(err error) error {
 }
 
 // StartUpload keeps a file and checks it in the background: a dry run. An empty format is guessed.
-// InvalidError; FileError when it is too large.
+// InvalidError; FileError when it is empty or too large.
 func (s *Store) StartUpload(ctx context.Context, by By, name string, f Format, m Mode, r io.Reader) (Upload, error) {
 	if m != Merge && m != Replace {
 		return Upload{}, kvdb.Invalid("mode", "is %q; merge and replace are known", string(m))
@@ -87,6 +87,9 @@ func (s *Store) StartUpload(ctx context.Context, by By, name string, f Format, m
 	if err != nil {
 		s.dropParts(u.ID, parts)
 		return Upload{}, err
+	}
+	if u.Size == 0 {
+		return Upload{}, &FileError{Message: "The file is empty."} // which tells no format either
 	}
 	if u.Format != CSV && u.Format != JSON && u.Format != Zato {
 		s.dropParts(u.ID, parts)

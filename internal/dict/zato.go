@@ -58,8 +58,8 @@ func (rd *reading) readZato(r io.Reader) error {
 		if name != "data" {
 			return j.skip()
 		}
-		found = true
 		return j.object("data", func(name string) error {
+			found = found || name == "dict_list" || name == "translation_list"
 			switch name {
 			case "dict_list":
 				return j.list(name, func(line int64, raw []byte) {
@@ -89,6 +89,10 @@ func (rd *reading) zatoTranslations(line int64, raw []byte) {
 		rd.count()
 		rd.reject(line, reason, nil)
 		return
+	}
+	if len(named) == 0 {
+		rd.count()
+		rd.reject(line, "names no translation", nil)
 	}
 	for name, t := range named {
 		f, reason := splitZatoName(name)

@@ -38,6 +38,9 @@ func (p *auditPages) handlers() map[string]echo.HandlerFunc {
 func (p *auditPages) list(c echo.Context) error {
 	view := auditview.AuditPage{Filter: p.filterView(c)}
 	filter, err := auditFilter(c)
+	if err != nil && wantsFragment(c.Request()) {
+		return err
+	}
 	if wrong, ok := faultsOf(err); ok {
 		view.Filter.FromError, view.Filter.ToError = wrong["from"], wrong["to"]
 		view.Page = p.page(c, "Audit", p.crumbs("audit")...)
@@ -50,6 +53,7 @@ func (p *auditPages) list(c echo.Context) error {
 	}
 	view.List = p.toRecords(c, records, cursor, next)
 	if wantsFragment(c.Request()) {
+		pushURL(c, p.url("audit", auditQuery(c, "cursor", cursor))) // without the fields that are empty
 		return render(c, http.StatusOK, auditview.ListOf(view.List))
 	}
 	view.Page = p.page(c, "Audit", p.crumbs("audit")...)

@@ -55,10 +55,18 @@ func TestAuditFilters(t *testing.T) {
 	if form.Find("input[name=actor]").AttrOr("value", "") != "anna" || form.Find("input[name=from]").AttrOr("value", "") != "2000-01-01" || form.Find("option[selected]").AttrOr("value", "") != "done" {
 		t.Error("the filter forgets what it filters by")
 	}
+	if got := a.get("/audit?actor=&verb=entry&object=", cookie, fragment).Header().Get("HX-Push-Url"); got != "/audit?verb=entry" {
+		t.Errorf("the address becomes %q", got)
+	}
 	bad := a.get("/audit?from=yesterday", cookie)
 	wantStatus(t, bad, http.StatusUnprocessableEntity)
 	if fieldError(t, bad, "from") == "" {
 		t.Error("says nothing about the day")
+	}
+	part := a.get("/audit?from=yesterday", cookie, fragment)
+	wantStatus(t, part, http.StatusUnprocessableEntity)
+	if part.Header().Get("HX-Reswap") != "none" || doc(t, part).Find("#toasts").Length() != 1 {
+		t.Errorf("the list is replaced by %s", part.Body)
 	}
 	wantStatus(t, a.get("/audit?cursor=x", cookie), http.StatusUnprocessableEntity)
 }

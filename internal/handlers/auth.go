@@ -65,7 +65,7 @@ func (p *authPages) startSession(c echo.Context, verb string, user account.User)
 	info := mw.From(c.Request().Context())
 	info.Principal = account.Principal{Name: user.Name, Role: user.Role, Kind: account.KindSession}
 	err := p.audited(c, verb, userObject(user.Name), func() (string, string, error) {
-		return "", string(user.Role), p.sessions.SignIn(c.Request(), c.Response(), user)
+		return "", "", p.sessions.SignIn(c.Request(), c.Response(), user)
 	})
 	if err != nil {
 		info.Principal = account.Principal{}

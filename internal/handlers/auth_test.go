@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"webadmin/internal/dict"
 	"webadmin/internal/kvdb/kvtest"
 )
 
@@ -273,6 +274,27 @@ func TestRedisAway(t *testing.T) {
 
 	server.Restart()
 	eventually(t, func() bool { return a.get("/readyz").Code == http.StatusOK })
+}
+
+// Accounts on a server of their own let people look at what is wrong with the other.
+func TestOnlyTheKVDBAway(t *testing.T) {
+	t.Parallel()
+	kv := kvtest.NewServer(t)
+	a := newApp(t, func(d *Deps) {
+		d.DB = kv.DB(t)
+		d.Dict = dict.New(d.DB, dict.Options{Now: d.Now})
+	})
+	cookie := session(a.signIn(Admin))
+	wantStatus(t, a.get("/", cookie), http.StatusOK)
+	kv.Kill()
+	rec := a.get("/", cookie)
+	wantStatus(t, rec, http.StatusServiceUnavailable)
+	d := doc(t, rec)
+	if d.Find("nav#nav a").Length() == 0 || d.Find("main [data-failed] a[href='/']").Length() != 1 || !strings.Contains(d.Find("main").Text(), "Accounts") {
+		t.Errorf("the overview is gone:\n%s", d.Find("main").Text())
+	}
+	wantStatus(t, a.get("/settings/users", cookie), http.StatusOK)
+	wantStatus(t, a.get("/readyz"), http.StatusServiceUnavailable)
 }
 
 // eventually waits until something holds.

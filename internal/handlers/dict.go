@@ -1,22 +1,12 @@
 package handlers
 
 import (
-	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"net/http"
-	"strconv"
 	"strings"
 
-	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
-	"webadmin/internal/kvdb"
-	"webadmin/web/templates/dictview"
 	"webadmin/web/templates/ui"
 )
 
@@ -89,7 +79,8 @@ const pageRows = 50
 // dictPages are the pages of the dictionaries.
 type dictPages struct {
 	*site
-	heads changeHeads
+	heads  changeHeads
+	missed missGroups
 }
 
 func newDictPages(s *site) *dictPages { return &dictPages{site: s} }
@@ -142,100 +133,6 @@ func mayEdit(c echo.Context) bool {
 // view makes the page models of a request: URLs come from route names, and those that change something are there only for
 // who may use them.
 func (p *dictPages) view(c echo.Context) dictLinks { return dictLinks{url: p.url, edit: mayEdit(c)} }
-
-// newOp makes a token for a form.
-func newOp() string { return rand.Text() }
-
-// posted is what every form of an item sends besides its fields.
-type posted struct {
-	form
-	op      string // token of the form
-	back    string // page of ours to go to when all is done; "" = the list
-	version int64
-	check   bool // asks what became of the form when it was sent before
-}
-
-func readPosted(c echo.Context) (posted, error) {
-	f, err := readForm(c)
-	if err != nil {
-		return posted{}, err
-	}
-	version, _ := strconv.ParseInt(f.word("version"), 10, 64) // 0 fits nothing, so that it is stale
-	return posted{form: f, op: f.word("op"), back: localPath(f.word("back")), version: version, check: f.has("check")}, nil
-}
-
-// by names the operation: the form's token, and all that was typed. So a form that is sent twice is one operation, and one that
-// was changed before it was sent again is another.
-func (f posted) by(c echo.Context, fields ...string) dict.By {
-	if f.op == "" {
-		return dict.By{Who: actor(c)}
-	}
-	h := sha256.New()
-	for _, s := range append(fields, c.Path(), actor(c)) {
-		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
-	}
-	return dict.By{Who: actor(c), Op: f.op + "." + hex.EncodeToString(h.Sum(nil)[:12])}
-}
-
-// settled finds out what became of an operation whose form was sent before, when the form asks for it. done is false when it
-// was not done; then it can't be done any more.
-func (p *dictPages) settled(ctx context.Context, f posted, by dict.By) (done bool, err error) {
-	if !f.check {
-		return true, nil // it is only now that it is sent
-	}
-	_, done, err = p.Dict.Outcome(ctx, by.Op)
-	return done, err
-}
-
-// stateOf says what an error makes of a form, and the status of the answer that shows it.
-func stateOf(err error) (dictview.State, int) {
-	var stale *dict.StaleError
-	switch {
-	case errors.As(err, &stale):
-		return dictview.Stale, http.StatusConflict
-	case errors.Is(err, kvdb.ErrUnknown):
-		return dictview.Unknown, http.StatusGatewayTimeout
-	case errors.Is(err, kvdb.ErrConflict):
-		return dictview.Typing, http.StatusConflict
-	case errors.Is(err, kvdb.ErrInvalid):
-		return dictview.Typing, http.StatusUnprocessableEntity
-	case errors.Is(err, kvdb.ErrAway):
-		return dictview.Typing, http.StatusServiceUnavailable
-	}
-	return dictview.Typing, 0
-}
-
-// again shows a form that could not be saved, with all that was typed. The other errors of a fragment leave the form where
-// it is: a toast says them.
-func (p *dictPages) again(c echo.Context, status int, err error, fragment, page templ.Component) error {
-	if !wantsFragment(c.Request()) {
-		return render(c, status, page)
-	}
-	switch status {
-	case http.StatusServiceUnavailable:
-		return err
-	case http.StatusGatewayTimeout:
-		swapAnyway(c, "outerHTML")
-		return render(c, status, templ.Join(fragment, ui.ToastOOB(toastOf(p.problemOf(err, c)))))
-	}
-	return render(c, status, fragment)
-}
-
-// backOf is where a form was opened from: what the address says, or the list with its filters, or else the list.
-func backOf(c echo.Context, list string) string {
-	if back := localPath(c.QueryParam("back")); back != "" {
-		return back
-	}
-	if from := ownPath(c.Request(), c.Request().Referer()); addressPath(from) == list {
-		return from
-	}
-	return list
-}
-
-func addressPath(address string) string {
-	path, _, _ := strings.Cut(address, "?")
-	return path
-}
 
 // text is a parameter of the address as it was typed; browsers send line ends as CR LF.
 func text(c echo.Context, name string) string {

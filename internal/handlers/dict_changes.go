@@ -100,20 +100,19 @@ func (p *dictPages) undo(c echo.Context) error {
 	by := f.by(c, id)
 	form := p.undoForm(change)
 	form.Open = true
-	if done, err := p.settled(ctx, f, by); err != nil {
-		form.State, form.Op = dictview.Unknown, f.op
-		return p.undoAgain(c, http.StatusGatewayTimeout, kvdb.ErrUnknown, form)
-	} else if !done {
-		form.State = dictview.NotDone
-		return p.undoAgain(c, http.StatusConflict, nil, form)
-	}
+	err = p.settle(ctx, f, by)
 	var undone dict.Change
-	err = p.audited(c, verbUndo, "change "+id, func() (string, string, error) {
-		undone, err = p.Dict.Undo(ctx, by, id)
-		return change.Summary, undone.Summary, err
-	})
+	if err == nil {
+		err = p.audited(c, verbUndo, "change "+id, func() (string, string, error) {
+			undone, err = p.Dict.Undo(ctx, by, id)
+			return change.Summary, undone.Summary, err
+		})
+	}
 	var conflict *dict.UndoConflictError
 	switch {
+	case errors.Is(err, errNotDone):
+		form.State = dictview.NotDone
+		return p.undoAgain(c, http.StatusConflict, err, form)
 	case errors.As(err, &conflict):
 		form.Error, form.Changed = p.problemOf(err, c).Detail, changeItems(conflict.Items)
 		form.More = "What this change left, and what it is now. Change these back by hand, or undo the later changes first."

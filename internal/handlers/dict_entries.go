@@ -11,7 +11,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/dict"
-	"webadmin/internal/kvdb"
 	"webadmin/web/templates/dictview"
 	"webadmin/web/templates/layout"
 	"webadmin/web/templates/ui"
@@ -121,18 +120,12 @@ func (p *dictPages) entry(c echo.Context) error {
 	if wantsFragment(c.Request()) {
 		return render(c, http.StatusOK, dictview.EntryItem(rows[0]))
 	}
-	page := dictview.EntryPage{Page: p.page(c, "Entry "+entryText(e), p.below("dict.entries", e.Value)...), Row: &rows[0]}
-	return render(c, http.StatusOK, dictview.Entry(p.withEntryList(page)))
+	page := dictview.EntryPage{Page: p.page(c, "Entry "+entryText(e), p.crumbs("dict.entries", short(e.Value))...), Row: &rows[0], List: p.entriesLink()}
+	return render(c, http.StatusOK, dictview.Entry(page))
 }
 
-func (p *dictPages) withEntryList(page dictview.EntryPage) dictview.EntryPage {
-	page.List = dictview.Link{Text: "All entries", URL: p.url("dict.entries")}
-	return page
-}
-
-// below are the crumbs of one thing of a list.
-func (p *dictPages) below(route, value string) []layout.Crumb {
-	return p.crumbs(route, short(value))
+func (p *dictPages) entriesLink() dictview.Link {
+	return dictview.Link{Text: "All entries", URL: p.url("dict.entries")}
 }
 
 // newEntry serves GET /dictionaries/entries/new. The query fills the form in.
@@ -151,367 +144,142 @@ func (p *dictPages) editEntry(c echo.Context) error {
 	}
 	f := p.view(c).entryForm(e, newOp(), backOf(c, p.url("dict.entries")))
 	if query(c, "lines") != "" {
-		f.System.Value, f.Key.Value = query(c, "system"), query(c, "key")
-		f.Value = dictview.Input{Value: text(c, "value"), Lines: true}
-		f.Hidden = hidden("op", newOp(), "back", localPath(query(c, "back")), "version", query(c, "version"))
+		version, _ := strconv.ParseInt(query(c, "version"), 10, 64)
+		typed := dict.Entry{ID: e.ID, System: query(c, "system"), Key: query(c, "key"), Value: text(c, "value"), Version: version}
+		f = p.view(c).entryForm(typed, newOp(), backOf(c, p.url("dict.entries")))
+		f.Value.Lines = true
 	}
 	return p.renderEntryForm(c, http.StatusOK, nil, f)
 }
 
 // renderEntryForm shows the form: in place, or on a page of its own. err is why it is shown again.
 func (p *dictPages) renderEntryForm(c echo.Context, status int, err error, f dictview.EntryForm) error {
-	typed := map[string]string{"system": f.System.Value, "key": f.Key.Value, "value": f.Value.Value}
-	choices, trouble := p.choicesFor(c.Request().Context(), pickEntry, f.Suffix, func(field string) string { return typed[field] })
+	choices, trouble := p.choicesFor(c.Request().Context(), pickEntry, f.Suffix, typedIn("system", f.System.Value, "key", f.Key.Value, "value", f.Value.Value))
 	if trouble != nil && err == nil {
 		return trouble // a form that is shown again does without
 	}
 	f.Choices = choices
-	page := dictview.EntryPage{Page: p.page(c, f.Title, p.below("dict.entries", f.Title)...), Form: &f}
-	return p.again(c, status, err, dictview.EntryFormItem(f), dictview.Entry(p.withEntryList(page)))
+	crumbs := append(p.crumbs("dict.entries"), layout.Crumb{Text: f.Title})
+	page := dictview.EntryPage{Page: p.page(c, f.Title, crumbs...), Form: &f, List: p.entriesLink()}
+	return p.again(c, status, err, dictview.EntryFormItem(f), dictview.Entry(page))
 }
 
-// entryPosted is the form of an entry as it was sent.
-type entryPosted struct {
+// entrySent is the form of an entry as it was sent.
+type entrySent struct {
 	posted
 	entry dict.Entry
 }
 
-func readEntryForm(c echo.Context) (entryPosted, error) {
+func readEntryForm(c echo.Context) (entrySent, error) {
 	f, err := readPosted(c)
-	return entryPosted{f, dict.Entry{System: f.word("system"), Key: f.word("key"), Value: f.text("value"), ID: param(c, "id"), Version: f.version}}, err
+	if err != nil {
+		return entrySent{}, err
+	}
+	return entrySent{f, dict.Entry{System: f.word("system"), Key: f.word("key"), Value: f.text("value"), ID: param(c, "id"), Version: f.version}}, nil
 }
 
-func (f entryPosted) fields() []string {
-	return []string{f.entry.System, f.entry.Key, f.entry.Value, f.entry.ID, strconv.FormatInt(f.version, 10)}
+func (f entrySent) by(c echo.Context) dict.By {
+	e := f.entry
+	return f.posted.by(c, e.System, e.Key, e.Value, e.ID, strconv.FormatInt(e.Version, 10))
 }
 
 // createEntry serves POST /dictionaries/entries.
 func (p *dictPages) createEntry(c echo.Context) error {
-	return p.putEntry(c, verbEntryCreate, func(ctx context.Context, by dict.By, e dict.Entry) (string, dict.Entry, dict.Change, error) {
-		e.ID = ""
-		made, change, err := p.Dict.CreateEntry(ctx, by, e)
-		return "", made, change, err
-	})
-}
-
-// saveEntry serves POST /dictionaries/entries/:id.
-func (p *dictPages) saveEntry(c echo.Context) error {
-	return p.putEntry(c, verbEntryChange, func(ctx context.Context, by dict.By, e dict.Entry) (string, dict.Entry, dict.Change, error) {
-		made, change, err := p.Dict.UpdateEntry(ctx, by, e)
-		before := ""
-		for _, i := range change.Items {
-			if i.EntryBefore != nil && i.EntryBefore.ID == e.ID {
-				before = entryText(*i.EntryBefore)
-			}
-		}
-		return before, made, change, err
-	})
-}
-
-func (p *dictPages) putEntry(c echo.Context, verb string, put func(context.Context, dict.By, dict.Entry) (string, dict.Entry, dict.Change, error)) error {
-	ctx := c.Request().Context()
 	f, err := readEntryForm(c)
 	if err != nil {
 		return err
 	}
-	by := f.by(c, f.fields()...)
-	if done, err := p.settled(ctx, f.posted, by); err != nil {
-		return p.entryAgain(c, f, kvdb.ErrUnknown)
-	} else if !done {
-		return p.entryNotDone(c, f)
+	if f.entry.Value == "" && !f.has("empty") {
+		return p.entryAgain(c, f, errEmpty)
 	}
 	var made dict.Entry
 	var change dict.Change
-	err = p.audited(c, verb, "entry "+entryText(f.entry), func() (before, after string, err error) {
-		before, made, change, err = put(ctx, by, f.entry)
-		return before, entryText(made), err
-	})
-	if err != nil {
-		return p.entryAgain(c, f, err)
+	by := f.by(c)
+	saved, err := p.save(c, f.posted, by, verbEntryCreate, "entry "+entryText(f.entry), func() (before, after string, err error) {
+		made, change, err = p.Dict.CreateEntry(c.Request().Context(), by, f.entry)
+		return "", entryText(f.entry), err
+	}, func(err error) error { return p.entryAgain(c, f, err) })
+	if !saved {
+		return err
 	}
-	return p.entrySaved(c, f, made, change)
+	return p.entryCreated(c, f, made, change)
 }
 
-// entrySaved shows the entry as it is now, after a new one also a form for the next.
-func (p *dictPages) entrySaved(c echo.Context, f entryPosted, e dict.Entry, change dict.Change) error {
-	list := p.url("dict.entries")
-	toast := p.toast("Saved "+entryText(e)+".", change)
-	created := f.entry.ID == ""
-	if !wantsFragment(c.Request()) {
-		to := f.back
-		if created && addressPath(to) == list {
-			to = p.url("dict.entries.new", values("system", e.System, "key", e.Key, "back", f.back))
-		}
-		return p.done(c, orList(to, list), toast)
-	}
-	if created && f.back != "" && addressPath(f.back) != list {
+// entryCreated shows the new entry, and a form for the next.
+func (p *dictPages) entryCreated(c echo.Context, f entrySent, e dict.Entry, change dict.Change) error {
+	list, toast := p.url("dict.entries"), p.toast("Saved "+entryText(e)+".", change)
+	switch stay := addressPath(f.backTo(list)) == list; {
+	case !stay:
 		return p.done(c, f.back, toast)
+	case !wantsFragment(c.Request()):
+		return p.done(c, p.url("dict.entries.new", values("system", e.System, "key", e.Key, "back", f.back)), toast)
 	}
-	view := p.view(c)
-	rows, err := p.entryRows(c.Request().Context(), view, []dict.Entry{e})
+	rows, err := p.entryRows(c.Request().Context(), p.view(c), []dict.Entry{e})
 	if err != nil {
 		return err
 	}
-	item := dictview.EntryItem(rows[0])
-	if !created {
-		return render(c, http.StatusOK, templ.Join(item, ui.ToastOOB(toast)))
-	}
-	next := view.entryForm(dict.Entry{System: e.System, Key: e.Key}, newOp(), f.back)
-	if next.Choices, err = p.choicesFor(c.Request().Context(), pickEntry, next.Suffix, func(field string) string {
-		return map[string]string{"system": e.System, "key": e.Key}[field]
-	}); err != nil {
+	next := p.view(c).entryForm(dict.Entry{System: e.System, Key: e.Key}, newOp(), f.backTo(list))
+	if next.Choices, err = p.choicesFor(c.Request().Context(), pickEntry, next.Suffix, typedIn("system", e.System, "key", e.Key)); err != nil {
 		return err
 	}
-	return render(c, http.StatusOK, templ.Join(dictview.EntryFormItem(next), item, ui.ToastOOB(toast)))
+	return render(c, http.StatusOK, templ.Join(dictview.EntryFormItem(next), dictview.EntryItem(rows[0]), ui.ToastOOB(toast)))
 }
 
-func orList(to, list string) string {
-	if to == "" {
-		return list
-	}
-	return to
-}
-
-// typedEntry is the form with what was typed; op is its token.
-func (p *dictPages) typedEntry(c echo.Context, f entryPosted, op string) dictview.EntryForm {
-	return p.view(c).entryForm(f.entry, op, f.back)
-}
-
-func (p *dictPages) entryNotDone(c echo.Context, f entryPosted) error {
-	form := p.typedEntry(c, f, newOp())
-	form.State = dictview.NotDone
-	return p.renderEntryForm(c, http.StatusOK, nil, form)
-}
-
-// entryAgain shows the form again, with why it was not saved. Errors that have nothing to do with the form are returned.
-func (p *dictPages) entryAgain(c echo.Context, f entryPosted, err error) error {
-	ctx := c.Request().Context()
-	state, status := stateOf(err)
-	if f.entry.ID != "" && errors.Is(err, kvdb.ErrNotFound) {
-		state, status = dictview.Gone, http.StatusConflict
-	}
-	if status == 0 {
-		return err
-	}
-	op := f.op // the same, so that what was perhaps done is not done again
-	if state == dictview.Stale {
-		op = newOp()
-	}
-	form := p.typedEntry(c, f, op)
-	form.State = state
-	var stale *dict.StaleError
-	var exists *dict.ExistsError
-	wrong, invalid := faultsOf(err)
-	switch {
-	case errors.As(err, &stale) && stale.Entry != nil:
-		heads, err := p.heads.of(ctx, p.Dict, p.Now(), []int64{stale.Entry.Version})
-		if err != nil {
-			return err
-		}
-		form.Current = p.view(c).entryRow(*stale.Entry, dict.Uses{}, heads)
-		form.Theirs = form.Current.Changed
-		form.Hidden = hidden("op", op, "back", f.back, "version", strconv.FormatInt(stale.Entry.Version, 10))
-	case errors.As(err, &stale), state == dictview.Gone:
-		form.State, form.Again, form.Cancel = dictview.Gone, p.url("dict.entries.create"), orList(f.back, p.url("dict.entries"))
-	case errors.As(err, &exists):
-		form.Error, form.See = p.problemOf(err, c).Detail, dictview.Link{Text: "Look at it", URL: p.url("dict.entry", exists.ID)}
-	case invalid:
-		form.System.Error, form.Key.Error, form.Value.Error = wrong["system"], wrong["key"], wrong["value"]
-		form.Focus = firstWrong(wrong, form.Focus, "system", "key", "value")
-	case state == dictview.Typing:
-		form.Error = p.problemOf(err, c).Detail
-	}
-	return p.renderEntryForm(c, status, err, form)
-}
-
-// firstWrong is the first field with a message, else what it was.
-func firstWrong(wrong faults, focus string, fields ...string) string {
-	for _, f := range fields {
-		if wrong[f] != "" {
-			return f
-		}
-	}
-	return focus
-}
-
-// askEntry serves GET /dictionaries/entries/:id/delete: what goes with the entry, and the question.
-func (p *dictPages) askEntry(c echo.Context) error {
-	e, err := p.Dict.Entry(c.Request().Context(), param(c, "id"))
+// saveEntry serves POST /dictionaries/entries/:id.
+func (p *dictPages) saveEntry(c echo.Context) error {
+	f, err := readEntryForm(c)
 	if err != nil {
 		return err
 	}
-	d, err := p.entryDeletion(c, e, newOp(), backOf(c, p.url("dict.entries")))
-	if err != nil {
-		return err
-	}
-	return p.renderDeletion(c, http.StatusOK, nil, "dict.entries", d)
-}
-
-// shownUses is how many of the translations that go with an entry are named before it is deleted.
-const shownUses = 10
-
-func (p *dictPages) entryDeletion(c echo.Context, e dict.Entry, op, back string) (dictview.Deletion, error) {
-	ctx, view := c.Request().Context(), p.view(c)
-	with, total, err := p.usesOf(ctx, e)
-	if err != nil {
-		return dictview.Deletion{}, err
-	}
-	row := view.entryRow(e, dict.Uses{}, nil)
-	d := dictview.Deletion{
-		ID: row.ID, Suffix: e.ID, Columns: dictview.EntryColumns, Label: row.Label, Text: "No translation goes with it. It can be undone.", Confirm: "Delete the entry",
-		Action: p.url("dict.entry.delete", e.ID), Cancel: p.url("dict.entry", e.ID), More: total - int64(len(with)),
-		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(e.Version, 10), "uses", strconv.FormatInt(total, 10)),
-	}
-	if total > 0 {
-		d.Text = plural(total, "translation") + " will be deleted with it:"
-		if total == 1 {
-			d.Text = "1 translation will be deleted with it:"
-		}
-		d.Confirm = "Delete the entry and " + plural(total, "translation")
-		if row.AsSource.URL != "" {
-			d.All = []dictview.Link{{Text: "all that map from it", URL: row.AsSource.URL}, {Text: "all that map to it", URL: row.AsTarget.URL}}
-		}
-	}
-	for _, t := range with {
-		d.With = append(d.With, dictLinks{url: p.url}.translationRow(t, nil))
-	}
-	return d, nil
-}
-
-// usesOf returns the first translations that an entry is part of, and how many there are.
-func (p *dictPages) usesOf(ctx context.Context, e dict.Entry) (first []dict.Translation, total int64, err error) {
-	uses, err := p.Dict.Uses(ctx, []dict.Entry{e})
-	if err != nil {
-		return nil, 0, err
-	}
-	total = uses[0].AsSource + uses[0].AsTarget
-	self, err := p.Dict.Lookup(ctx, dict.Query{System1: e.System, Key1: e.Key, Value1: e.Value, System2: e.System, Key2: e.Key})
-	if err != nil {
-		return nil, 0, err
-	}
-	if self.Found && self.Value2 == e.Value { // it maps from itself to itself: one, not two
-		total--
-	}
-	// A filter can't ask for the empty value, but that one sorts first.
-	from, err := p.Dict.Translations(ctx, dict.Filter{System1: e.System, Key1: e.Key, Value1: e.Value}, dict.ListOptions{Limit: shownUses})
-	if err != nil {
-		return nil, 0, err
-	}
-	to, err := p.Dict.Reverse(ctx, e, dict.ListOptions{Limit: shownUses})
-	if err != nil {
-		return nil, 0, err
-	}
-	seen := map[string]bool{}
-	for _, t := range append(from.Items, to.Items...) {
-		fits := t.Source() == (dict.Entry{System: e.System, Key: e.Key, Value: e.Value}) || t.Target() == (dict.Entry{System: e.System, Key: e.Key, Value: e.Value})
-		if fits && !seen[t.ID] && len(first) < shownUses {
-			seen[t.ID] = true
-			first = append(first, t)
-		}
-	}
-	return first, total, nil
-}
-
-func (p *dictPages) renderDeletion(c echo.Context, status int, err error, route string, d dictview.Deletion) error {
-	page := dictview.DeletionPage{Page: p.page(c, "Delete "+d.Label, p.crumbs(route, d.Label)...), Deletion: d}
-	return p.again(c, status, err, dictview.DeletionItem(d), dictview.DeletionPageOf(page))
-}
-
-// deleteEntry serves POST /dictionaries/entries/:id/delete with the fields op, version and uses: how many translations were
-// said to go with it. If others have come since, it asks again.
-func (p *dictPages) deleteEntry(c echo.Context) error {
-	ctx, id := c.Request().Context(), param(c, "id")
-	f, err := readPosted(c)
-	if err != nil {
-		return err
-	}
-	by := f.by(c, id, f.word("version"))
-	e, err := p.Dict.Entry(ctx, id)
-	gone := errors.Is(err, kvdb.ErrNotFound)
-	if err != nil && !gone {
-		return err
-	}
-	ask := func(state dictview.State, status int, why error, notice string) error {
-		op := newOp()
-		if state == dictview.Unknown {
-			op = f.op
-		}
-		d, err := p.entryDeletion(c, e, op, f.back)
-		if err != nil {
-			return why
-		}
-		d.State, d.Notice = state, notice
-		return p.renderDeletion(c, status, why, "dict.entries", d)
-	}
-	if done, err := p.settled(ctx, f, by); err != nil {
-		return ask(dictview.Unknown, http.StatusGatewayTimeout, kvdb.ErrUnknown, "")
-	} else if !done {
-		return ask(dictview.NotDone, http.StatusOK, nil, "")
-	}
-	if !gone {
-		_, total, err := p.usesOf(ctx, e)
-		if err != nil {
-			return err
-		}
-		if said := f.word("uses"); said != strconv.FormatInt(total, 10) {
-			return ask(dictview.Typing, http.StatusConflict, kvdb.ErrConflict, "What goes with it has changed since you were asked: look again.")
-		}
-	}
+	var made dict.Entry
 	var change dict.Change
-	err = p.audited(c, verbEntryDelete, "entry "+id, func() (string, string, error) {
-		change, err = p.Dict.DeleteEntry(ctx, by, id, f.version)
-		return entryText(e), "", err
-	})
-	switch state, status := stateOf(err); {
-	case errors.Is(err, kvdb.ErrNotFound): // by somebody else: it is as it was wanted
-		return p.itemDeleted(c, f.back, "dict.entries", id, dictview.EntryColumns, "It was deleted already.", change)
-	case state == dictview.Stale:
-		return ask(dictview.Typing, status, err, "It was changed since you were asked: look again.")
-	case state == dictview.Unknown:
-		return ask(state, status, err, "")
-	case err != nil:
+	by := f.by(c)
+	saved, err := p.save(c, f.posted, by, verbEntryChange, "entry "+entryText(f.entry), func() (before, after string, err error) {
+		made, change, err = p.Dict.UpdateEntry(c.Request().Context(), by, f.entry)
+		for _, i := range change.Items {
+			if i.EntryBefore != nil && i.EntryBefore.ID == f.entry.ID {
+				before = entryText(*i.EntryBefore)
+			}
+		}
+		return before, entryText(f.entry), err
+	}, func(err error) error { return p.entryAgain(c, f, err) })
+	if !saved {
 		return err
 	}
-	said := "Deleted " + entryText(e) + "."
-	if n := change.Counts.Deleted; n > 0 {
-		said = "Deleted " + entryText(e) + " and " + plural(n, "translation") + "."
-	}
-	return p.itemDeleted(c, f.back, "dict.entries", id, dictview.EntryColumns, said, change)
-}
-
-// itemDeleted says in the place of an item, or on the list, that it is gone.
-func (p *dictPages) itemDeleted(c echo.Context, back, route, id, columns, said string, change dict.Change) error {
+	toast := p.toast("Saved "+entryText(made)+".", change)
 	if !wantsFragment(c.Request()) {
-		toast := p.toast(said, change)
-		toast.Text = said
-		return p.done(c, orList(back, p.url(route)), toast)
+		return p.done(c, f.backTo(p.url("dict.entries")), toast)
 	}
-	gone := dictview.Removed{ID: itemID(id), Text: said, Change: p.url("dict.changes"), Columns: columns}
-	if change.ID != "" {
-		gone.Change = p.url("dict.change", change.ID)
+	rows, err := p.entryRows(c.Request().Context(), p.view(c), []dict.Entry{made})
+	if err != nil {
+		return err
 	}
-	return render(c, http.StatusOK, dictview.RemovedItem(gone))
+	return render(c, http.StatusOK, templ.Join(dictview.EntryItem(rows[0]), ui.ToastOOB(toast)))
 }
 
-// nothing is what stands where a list would be. all counts it without a filter.
-func (l dictLinks) nothing(all int64, what, clear string) *dictview.Nothing {
-	if all > 0 {
-		n := &dictview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "There are " + decimal(all) + " " + what + " without the filters."}
-		if clear != "" {
-			n.Do = []dictview.Action{{Text: "Clear the filters", Icon: "x", URL: clear}}
+// entryAgain shows the form again, with why it was not saved. Errors that have nothing to do with it are returned.
+func (p *dictPages) entryAgain(c echo.Context, f entrySent, err error) error {
+	t := p.troubleOf(c, err, f.op, f.entry.ID != "")
+	if t.status == 0 {
+		return err
+	}
+	e, list := f.entry, p.url("dict.entries")
+	now := t.stale.Entry
+	if now != nil {
+		e.Version = now.Version // what is saved next is saved over that one
+	}
+	form := p.view(c).entryForm(e, t.op, f.back)
+	p.into(&form.Form, t, "entry", list, f.backTo(list), "system", "key", "value")
+	form.System.Error, form.Key.Error, form.Value.Error = t.wrong["system"], t.wrong["key"], t.wrong["value"]
+	if errors.Is(err, errEmpty) {
+		form.Hidden = append(form.Hidden, dictview.Hidden{Name: "empty", Value: "1"})
+	}
+	if now != nil {
+		rows, err := p.entryRows(c.Request().Context(), p.view(c), []dict.Entry{*now})
+		if err != nil {
+			return err
 		}
-		return n
+		form.Current, form.Theirs = rows[0], rows[0].Changed
 	}
-	n := &dictview.Nothing{Icon: "book-open-text", Title: "There are no " + what + " yet", Text: "Import a file, or add the first row above."}
-	if what == "entries" {
-		n.Text = "An entry is a value that a system uses under a key, such as CRM, COUNTRY_CODE, AW. " + n.Text
-	} else {
-		n.Text = "A translation says what one system's value is called in another. " + n.Text
-	}
-	if l.edit {
-		n.Do = []dictview.Action{{Text: "Import a file", Icon: "upload", URL: l.url("dict.transfer"), Primary: true}}
-	} else {
-		n.Text = "They can be added or imported by an operator."
-	}
-	return n
+	return p.renderEntryForm(c, t.status, err, form)
 }

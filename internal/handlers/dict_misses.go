@@ -1,7 +1,10 @@
 package handlers
 
 import (
+	"context"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -73,4 +76,27 @@ func (p *dictPages) dismiss(c echo.Context) error {
 		return p.done(c, p.url("dict.misses"), said)
 	}
 	return render(c, http.StatusOK, ui.ToastOOB(said))
+}
+
+// noticeKept is how long the notice about misses is taken for true: counting them reads them all.
+const noticeKept = 10 * time.Second
+
+// missGroups remembers the groups of misses for the notice above the translations.
+type missGroups struct {
+	mu     sync.Mutex
+	groups []dict.MissGroup
+	read   time.Time
+}
+
+func (m *missGroups) of(ctx context.Context, store *dict.Store, now time.Time) ([]dict.MissGroup, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.read.IsZero() && now.Sub(m.read) < noticeKept {
+		return m.groups, nil
+	}
+	groups, err := store.MissGroups(ctx)
+	if err == nil {
+		m.groups, m.read = groups, now
+	}
+	return groups, err
 }

@@ -6,6 +6,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -241,6 +242,6 @@ func (p *dictPages) rejects(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	attach(c, "text/csv; charset=utf-8", "rejected-"+u.Name+".csv")
+	attach(c, "text/csv; charset=utf-8", "rejected-"+strings.TrimSuffix(u.Name, ".csv")+".csv")
 	return p.Dict.WriteRejects(c.Request().Context(), u.ID, lazyWriter{c})
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/dict"
-	"webadmin/internal/kvdb"
 	"webadmin/web/templates/dictview"
+	"webadmin/web/templates/layout"
 	"webadmin/web/templates/ui"
 )
 
@@ -32,7 +32,7 @@ func (p *dictPages) translations(c echo.Context) error {
 	if mayEdit(c) {
 		page.Import = p.url("dict.transfer")
 	}
-	groups, err := p.Dict.MissGroups(c.Request().Context())
+	groups, err := p.missed.of(c.Request().Context(), p.Dict, p.Now())
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationLi
 
 func sortChoice(sort string) ui.SelectProps {
 	return ui.SelectProps{ID: "filter-sort", Name: "sort", Label: "Order", HideLabel: true, Value: sort, Options: []ui.Option{
-		{Value: "", Text: "By source, A–Z"}, {Value: "-source", Text: "By source, Z–A"}, {Value: "target", Text: "By target, A–Z"}, {Value: "-target", Text: "By target, Z–A"},
+		{Value: "", Text: "Source, A–Z"}, {Value: "-source", Text: "Source, Z–A"}, {Value: "target", Text: "Target, A–Z"}, {Value: "-target", Text: "Target, Z–A"},
 	}}
 }
 
@@ -171,13 +171,15 @@ func (p *dictPages) translation(c echo.Context) error {
 	if wantsFragment(c.Request()) {
 		return render(c, http.StatusOK, dictview.TranslationItem(rows[0]))
 	}
-	page := dictview.TranslationPage{Page: p.page(c, "Translation of "+t.System1+" "+t.Key1+" "+short(t.Value1), p.below("dict.translations", t.Value1)...), Row: &rows[0]}
-	return render(c, http.StatusOK, dictview.Translation(p.withTranslationList(page)))
+	page := dictview.TranslationPage{
+		Page: p.page(c, "Translation of "+entryText(t.Source()), p.crumbs("dict.translations", short(t.Value1))...),
+		Row:  &rows[0], List: p.translationsLink(),
+	}
+	return render(c, http.StatusOK, dictview.Translation(page))
 }
 
-func (p *dictPages) withTranslationList(page dictview.TranslationPage) dictview.TranslationPage {
-	page.List = dictview.Link{Text: "All translations", URL: p.url("dict.translations")}
-	return page
+func (p *dictPages) translationsLink() dictview.Link {
+	return dictview.Link{Text: "All translations", URL: p.url("dict.translations")}
 }
 
 func translationAsked(c echo.Context) dict.Translation {
@@ -202,12 +204,15 @@ func (p *dictPages) editTranslation(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := p.view(c).translationForm(t, newOp(), backOf(c, p.url("dict.translations")))
-	if query(c, "lines") != "" {
-		typed := translationAsked(c)
-		typed.ID = t.ID
-		typed.Version, _ = strconv.ParseInt(query(c, "version"), 10, 64)
-		f = p.view(c).translationForm(typed, newOp(), localPath(query(c, "back")))
+	back, lines := backOf(c, p.url("dict.translations")), query(c, "lines") != ""
+	if lines {
+		id := t.ID
+		t = translationAsked(c)
+		t.ID = id
+		t.Version, _ = strconv.ParseInt(query(c, "version"), 10, 64)
+	}
+	f := p.view(c).translationForm(t, newOp(), back)
+	if lines {
 		f.Value1.Lines, f.Value2.Lines, f.CreateEntries = true, true, query(c, "create_entries") != ""
 	}
 	return p.renderTranslationForm(c, http.StatusOK, nil, f)
@@ -215,258 +220,159 @@ func (p *dictPages) editTranslation(c echo.Context) error {
 
 // renderTranslationForm shows the form: in place, or on a page of its own. err is why it is shown again.
 func (p *dictPages) renderTranslationForm(c echo.Context, status int, err error, f dictview.TranslationForm) error {
-	typed := map[string]string{
-		"system1": f.System1.Value, "key1": f.Key1.Value, "value1": f.Value1.Value,
-		"system2": f.System2.Value, "key2": f.Key2.Value, "value2": f.Value2.Value,
-	}
-	choices, trouble := p.choicesFor(c.Request().Context(), pickTranslation, f.Suffix, func(field string) string { return typed[field] })
+	choices, trouble := p.choicesFor(c.Request().Context(), pickTranslation, f.Suffix, typedIn(
+		"system1", f.System1.Value, "key1", f.Key1.Value, "value1", f.Value1.Value, "system2", f.System2.Value, "key2", f.Key2.Value, "value2", f.Value2.Value))
 	if trouble != nil && err == nil {
 		return trouble // a form that is shown again does without
 	}
 	f.Choices = choices
-	page := dictview.TranslationPage{Page: p.page(c, f.Title, p.below("dict.translations", f.Title)...), Form: &f}
-	return p.again(c, status, err, dictview.TranslationFormItem(f), dictview.Translation(p.withTranslationList(page)))
+	crumbs := append(p.crumbs("dict.translations"), layout.Crumb{Text: f.Title})
+	page := dictview.TranslationPage{Page: p.page(c, f.Title, crumbs...), Form: &f, List: p.translationsLink()}
+	return p.again(c, status, err, dictview.TranslationFormItem(f), dictview.Translation(page))
 }
 
-// translationPosted is the form of a translation as it was sent.
-type translationPosted struct {
+// translationSent is the form of a translation as it was sent.
+type translationSent struct {
 	posted
 	translation   dict.Translation
 	createEntries bool
 }
 
-func readTranslationForm(c echo.Context) (translationPosted, error) {
+func readTranslationForm(c echo.Context) (translationSent, error) {
 	f, err := readPosted(c)
+	if err != nil {
+		return translationSent{}, err
+	}
 	t := dict.Translation{
 		ID: param(c, "id"), Version: f.version,
 		System1: f.word("system1"), Key1: f.word("key1"), Value1: f.text("value1"),
 		System2: f.word("system2"), Key2: f.word("key2"), Value2: f.text("value2"),
 	}
-	return translationPosted{f, t, f.has("create_entries")}, err
+	return translationSent{f, t, f.has("create_entries")}, nil
 }
 
-func (f translationPosted) fields() []string {
+func (f translationSent) by(c echo.Context) dict.By {
 	t := f.translation
-	return []string{
-		t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2, t.ID,
-		strconv.FormatInt(f.version, 10), strconv.FormatBool(f.createEntries),
-	}
-}
-
-// createTranslation serves POST /dictionaries/translations.
-func (p *dictPages) createTranslation(c echo.Context) error {
-	return p.putTranslation(c, verbTranslationCreate, func(ctx context.Context, by dict.By, f translationPosted) (string, dict.Translation, dict.Change, error) {
-		made, change, err := p.Dict.CreateTranslation(ctx, by, f.translation, f.createEntries)
-		return "", made, change, err
-	})
-}
-
-// saveTranslation serves POST /dictionaries/translations/:id.
-func (p *dictPages) saveTranslation(c echo.Context) error {
-	return p.putTranslation(c, verbTranslationChange, func(ctx context.Context, by dict.By, f translationPosted) (string, dict.Translation, dict.Change, error) {
-		made, change, err := p.Dict.UpdateTranslation(ctx, by, f.translation, f.createEntries)
-		before := ""
-		for _, i := range change.Items {
-			if i.TranslationBefore != nil && i.TranslationBefore.ID == f.translation.ID {
-				before = wholeText(*i.TranslationBefore)
-			}
-		}
-		return before, made, change, err
-	})
+	return f.posted.by(c, t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2, t.ID,
+		strconv.FormatInt(t.Version, 10), strconv.FormatBool(f.createEntries))
 }
 
 // wholeText is a translation with its value, for the audit log.
 func wholeText(t dict.Translation) string { return translationText(t) + ": " + short(t.Value2) }
 
-func (p *dictPages) putTranslation(c echo.Context, verb string, put func(context.Context, dict.By, translationPosted) (string, dict.Translation, dict.Change, error)) error {
-	ctx := c.Request().Context()
+// createTranslation serves POST /dictionaries/translations.
+func (p *dictPages) createTranslation(c echo.Context) error {
 	f, err := readTranslationForm(c)
 	if err != nil {
 		return err
 	}
-	by := f.by(c, f.fields()...)
-	if done, err := p.settled(ctx, f.posted, by); err != nil {
-		return p.translationAgain(c, f, kvdb.ErrUnknown)
-	} else if !done {
-		form := p.typedTranslation(c, f, newOp())
-		form.State = dictview.NotDone
-		return p.renderTranslationForm(c, http.StatusOK, nil, form)
+	if f.translation.Value1+f.translation.Value2 == "" && !f.has("empty") {
+		return p.translationAgain(c, f, errEmpty)
 	}
 	var made dict.Translation
 	var change dict.Change
-	err = p.audited(c, verb, "translation "+translationText(f.translation), func() (before, after string, err error) {
-		before, made, change, err = put(ctx, by, f)
-		if err == nil {
-			after = wholeText(made)
-		}
-		return before, after, err
-	})
-	if err != nil {
-		return p.translationAgain(c, f, err)
+	by := f.by(c)
+	saved, err := p.save(c, f.posted, by, verbTranslationCreate, "translation "+translationText(f.translation), func() (before, after string, err error) {
+		made, change, err = p.Dict.CreateTranslation(c.Request().Context(), by, f.translation, f.createEntries)
+		return "", wholeText(f.translation), err
+	}, func(err error) error { return p.translationAgain(c, f, err) })
+	if !saved {
+		return err
 	}
-	return p.translationSaved(c, f, made, change)
+	return p.translationCreated(c, f, made, change)
 }
 
-// translationSaved shows the translation as it is now, after a new one also a form for the next.
-func (p *dictPages) translationSaved(c echo.Context, f translationPosted, t dict.Translation, change dict.Change) error {
-	ctx, list := c.Request().Context(), p.url("dict.translations")
-	said := "Saved " + wholeText(t) + "."
+// savedToast says what was saved, as briefly as can be: many are saved in a row.
+func (p *dictPages) savedToast(t dict.Translation, change dict.Change) ui.ToastProps {
+	said := "Saved " + short(t.Value1) + " → " + short(t.Value2)
 	if n := change.Counts.EntriesCreated; n > 0 {
-		said = "Saved " + wholeText(t) + ", and created " + plural(n, "entry") + "."
+		said += ", with " + decimal(n) + " new " + nounOf(n)
 	}
-	toast := p.toast(said, change)
-	created := f.translation.ID == ""
+	return p.toast(said+".", change)
+}
+
+// translationCreated shows the new translation, and a form for the next.
+func (p *dictPages) translationCreated(c echo.Context, f translationSent, t dict.Translation, change dict.Change) error {
+	ctx, list, toast := c.Request().Context(), p.url("dict.translations"), p.savedToast(t, change)
 	kept := dict.Translation{System1: t.System1, Key1: t.Key1, System2: t.System2, Key2: t.Key2}
-	if !wantsFragment(c.Request()) {
-		to := f.back
-		if created && addressPath(to) == list {
-			next := queryValues(kept.Query())
-			next.Set("back", f.back)
-			to = p.url("dict.translations.new", next)
-		}
-		return p.done(c, orList(to, list), toast)
-	}
-	if created && f.back != "" && addressPath(f.back) != list {
+	switch stay := addressPath(f.backTo(list)) == list; {
+	case !stay:
 		return p.done(c, f.back, toast)
+	case !wantsFragment(c.Request()):
+		next := queryValues(kept.Query())
+		next.Set("back", f.back)
+		return p.done(c, p.url("dict.translations.new", next), toast)
 	}
-	view := p.view(c)
-	rows, err := p.translationRows(ctx, view, []dict.Translation{t})
+	rows, err := p.translationRows(ctx, p.view(c), []dict.Translation{t})
 	if err != nil {
 		return err
 	}
-	item := dictview.TranslationItem(rows[0])
-	if !created {
-		return render(c, http.StatusOK, templ.Join(item, ui.ToastOOB(toast)))
-	}
-	next := view.translationForm(kept, newOp(), f.back)
-	next.Focus, next.CreateEntries = "value1", f.createEntries
-	typed := map[string]string{"system1": t.System1, "key1": t.Key1, "system2": t.System2, "key2": t.Key2}
-	if next.Choices, err = p.choicesFor(ctx, pickTranslation, next.Suffix, func(field string) string { return typed[field] }); err != nil {
+	next := p.view(c).translationForm(kept, newOp(), f.backTo(list))
+	next.CreateEntries = f.createEntries
+	next.Choices, err = p.choicesFor(ctx, pickTranslation, next.Suffix, typedIn("system1", t.System1, "key1", t.Key1, "system2", t.System2, "key2", t.Key2))
+	if err != nil {
 		return err
 	}
-	return render(c, http.StatusOK, templ.Join(dictview.TranslationFormItem(next), item, ui.ToastOOB(toast)))
+	return render(c, http.StatusOK, templ.Join(dictview.TranslationFormItem(next), dictview.TranslationItem(rows[0]), ui.ToastOOB(toast)))
 }
 
-// typedTranslation is the form with what was typed; op is its token.
-func (p *dictPages) typedTranslation(c echo.Context, f translationPosted, op string) dictview.TranslationForm {
-	form := p.view(c).translationForm(f.translation, op, f.back)
+// saveTranslation serves POST /dictionaries/translations/:id.
+func (p *dictPages) saveTranslation(c echo.Context) error {
+	f, err := readTranslationForm(c)
+	if err != nil {
+		return err
+	}
+	var made dict.Translation
+	var change dict.Change
+	by := f.by(c)
+	saved, err := p.save(c, f.posted, by, verbTranslationChange, "translation "+translationText(f.translation), func() (before, after string, err error) {
+		made, change, err = p.Dict.UpdateTranslation(c.Request().Context(), by, f.translation, f.createEntries)
+		for _, i := range change.Items {
+			if i.TranslationBefore != nil && i.TranslationBefore.ID == f.translation.ID {
+				before = wholeText(*i.TranslationBefore)
+			}
+		}
+		return before, wholeText(f.translation), err
+	}, func(err error) error { return p.translationAgain(c, f, err) })
+	if !saved {
+		return err
+	}
+	toast := p.savedToast(made, change)
+	if !wantsFragment(c.Request()) {
+		return p.done(c, f.backTo(p.url("dict.translations")), toast)
+	}
+	rows, err := p.translationRows(c.Request().Context(), p.view(c), []dict.Translation{made})
+	if err != nil {
+		return err
+	}
+	return render(c, http.StatusOK, templ.Join(dictview.TranslationItem(rows[0]), ui.ToastOOB(toast)))
+}
+
+// translationAgain shows the form again, with why it was not saved. Errors that have nothing to do with it are returned.
+func (p *dictPages) translationAgain(c echo.Context, f translationSent, err error) error {
+	x := p.troubleOf(c, err, f.op, f.translation.ID != "")
+	if x.status == 0 {
+		return err
+	}
+	t, list := f.translation, p.url("dict.translations")
+	now := x.stale.Translation
+	if now != nil {
+		t.Version = now.Version // what is saved next is saved over that one
+	}
+	form := p.view(c).translationForm(t, x.op, f.back)
 	form.CreateEntries = f.createEntries
-	return form
-}
-
-// translationAgain shows the form again, with why it was not saved. Errors that have nothing to do with the form are returned.
-func (p *dictPages) translationAgain(c echo.Context, f translationPosted, err error) error {
-	state, status := stateOf(err)
-	if f.translation.ID != "" && errors.Is(err, kvdb.ErrNotFound) {
-		state, status = dictview.Gone, http.StatusConflict
+	p.into(&form.Form, x, "translation", list, f.backTo(list), "system1", "key1", "value1", "system2", "key2", "value2")
+	form.System1.Error, form.Key1.Error, form.Value1.Error = x.wrong["system1"], x.wrong["key1"], x.wrong["value1"]
+	form.System2.Error, form.Key2.Error, form.Value2.Error = x.wrong["system2"], x.wrong["key2"], x.wrong["value2"]
+	if errors.Is(err, errEmpty) {
+		form.Hidden = append(form.Hidden, dictview.Hidden{Name: "empty", Value: "1"})
 	}
-	if status == 0 {
-		return err
-	}
-	op := f.op // the same, so that what was perhaps done is not done again
-	if state == dictview.Stale {
-		op = newOp()
-	}
-	form := p.typedTranslation(c, f, op)
-	form.State = state
-	var stale *dict.StaleError
-	var exists *dict.ExistsError
-	var missing *dict.MissingEntriesError
-	wrong, invalid := faultsOf(err)
-	switch {
-	case errors.As(err, &stale) && stale.Translation != nil:
-		heads, err := p.heads.of(c.Request().Context(), p.Dict, p.Now(), []int64{stale.Translation.Version})
+	if now != nil {
+		rows, err := p.translationRows(c.Request().Context(), p.view(c), []dict.Translation{*now})
 		if err != nil {
 			return err
 		}
-		form.Current = p.view(c).translationRow(*stale.Translation, heads)
-		form.Theirs = form.Current.Changed
-		form.Hidden = hidden("op", op, "back", f.back, "version", strconv.FormatInt(stale.Translation.Version, 10))
-	case errors.As(err, &stale), state == dictview.Gone:
-		form.State, form.Again, form.Cancel = dictview.Gone, p.url("dict.translations.create"), orList(f.back, p.url("dict.translations"))
-	case errors.As(err, &exists):
-		form.Error, form.See = p.problemOf(err, c).Detail, dictview.Link{Text: "Edit that one", URL: p.url("dict.translation.edit", exists.ID)}
-	case errors.As(err, &missing):
-		form.Error = missingSaid(missing.Entries) + " Tick the box to have it created with the translation."
-	case invalid:
-		form.System1.Error, form.Key1.Error, form.Value1.Error = wrong["system1"], wrong["key1"], wrong["value1"]
-		form.System2.Error, form.Key2.Error, form.Value2.Error = wrong["system2"], wrong["key2"], wrong["value2"]
-		form.Focus = firstWrong(wrong, form.Focus, "system1", "key1", "value1", "system2", "key2", "value2")
-	case state == dictview.Typing:
-		form.Error = p.problemOf(err, c).Detail
+		form.Current, form.Theirs = rows[0], rows[0].Changed
 	}
-	return p.renderTranslationForm(c, status, err, form)
-}
-
-// missingSaid names the ends of a translation that are no entries.
-func missingSaid(entries []dict.Entry) string {
-	said := "There is no entry "
-	for i, e := range entries {
-		if i > 0 {
-			said += " and no entry "
-		}
-		said += entryText(e)
-	}
-	return said + "."
-}
-
-// askTranslation serves GET /dictionaries/translations/:id/delete.
-func (p *dictPages) askTranslation(c echo.Context) error {
-	t, err := p.Dict.Translation(c.Request().Context(), param(c, "id"))
-	if err != nil {
-		return err
-	}
-	return p.renderDeletion(c, http.StatusOK, nil, "dict.translations", p.translationDeletion(t, newOp(), backOf(c, p.url("dict.translations"))))
-}
-
-func (p *dictPages) translationDeletion(t dict.Translation, op, back string) dictview.Deletion {
-	return dictview.Deletion{
-		ID: itemID(t.ID), Suffix: t.ID, Columns: dictview.TranslationColumns, Label: wholeText(t), Text: "Its two entries stay. It can be undone.", Confirm: "Delete the translation",
-		Action: p.url("dict.translation.delete", t.ID), Cancel: p.url("dict.translation", t.ID),
-		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(t.Version, 10)),
-	}
-}
-
-// deleteTranslation serves POST /dictionaries/translations/:id/delete with the fields op and version.
-func (p *dictPages) deleteTranslation(c echo.Context) error {
-	ctx, id := c.Request().Context(), param(c, "id")
-	f, err := readPosted(c)
-	if err != nil {
-		return err
-	}
-	by := f.by(c, id, f.word("version"))
-	t, err := p.Dict.Translation(ctx, id)
-	if err != nil && !errors.Is(err, kvdb.ErrNotFound) {
-		return err
-	}
-	ask := func(state dictview.State, status int, why error, notice string) error {
-		op := newOp()
-		if state == dictview.Unknown {
-			op = f.op
-		}
-		d := p.translationDeletion(t, op, f.back)
-		d.State, d.Notice = state, notice
-		return p.renderDeletion(c, status, why, "dict.translations", d)
-	}
-	if done, err := p.settled(ctx, f, by); err != nil {
-		return ask(dictview.Unknown, http.StatusGatewayTimeout, kvdb.ErrUnknown, "")
-	} else if !done {
-		return ask(dictview.NotDone, http.StatusOK, nil, "")
-	}
-	var change dict.Change
-	err = p.audited(c, verbTranslationDelete, "translation "+id, func() (string, string, error) {
-		change, err = p.Dict.DeleteTranslation(ctx, by, id, f.version)
-		return wholeText(t), "", err
-	})
-	switch state, status := stateOf(err); {
-	case errors.Is(err, kvdb.ErrNotFound): // by somebody else: it is as it was wanted
-		return p.itemDeleted(c, f.back, "dict.translations", id, dictview.TranslationColumns, "It was deleted already.", change)
-	case state == dictview.Stale:
-		return ask(dictview.Typing, status, err, "It was changed since you were asked: look again.")
-	case state == dictview.Unknown:
-		return ask(state, status, err, "")
-	case err != nil:
-		return err
-	}
-	return p.itemDeleted(c, f.back, "dict.translations", id, dictview.TranslationColumns, "Deleted "+wholeText(t)+".", change)
+	return p.renderTranslationForm(c, x.status, err, form)
 }

@@ -497,7 +497,7 @@ func (l dictLinks) uploadView(u dict.Upload, op string) dictview.UploadView {
 func (l dictLinks) checked(v *dictview.UploadView, u dict.Upload, op string) {
 	const shownRejects = 200
 	r := u.Result
-	v.Figures = resultFigures(r)
+	v.Dry, v.Figures = true, resultFigures(r)
 	v.Sample = changeItems(r.Sample)
 	if changes := changesOf(r); int64(len(r.Sample)) < changes && len(r.Sample) > 0 {
 		v.More = fmt.Sprintf("the first %s of %s", decimal(int64(len(r.Sample))), decimal(changes))
@@ -532,10 +532,10 @@ func (l dictLinks) checked(v *dictview.UploadView, u dict.Upload, op string) {
 func applyForm(u dict.Upload, action, op string) *dictview.ApplyForm {
 	r := u.Result
 	a := &dictview.ApplyForm{Action: action, Op: op, Text: "Apply these changes", Skip: r.RejectedTotal > 0}
-	a.Says = "All of it or nothing; it can be undone."
+	a.Says = "All of it is done, or nothing. It can be undone."
 	if a.Skip {
 		a.Text = "Import the other " + plural(r.Created+r.Updated+r.Unchanged, "row")
-		a.Says = plural(r.RejectedTotal, "row") + " will be left out. All of the rest or nothing; it can be undone."
+		a.Says = plural(r.RejectedTotal, "row") + " will be left out. All of the rest is done, or nothing. It can be undone."
 	}
 	if u.Mode == dict.Replace && r.Deleted+r.EntriesDeleted > 0 {
 		a.Replace = fmt.Sprintf("This deletes what the file does not hold: %s and %s.", plural(r.Deleted, "translation"), plural(r.EntriesDeleted, "entry"))
@@ -598,4 +598,27 @@ func modeName(m dict.Mode) string {
 		return "replace: what it does not hold is deleted"
 	}
 	return "merge: what it does not hold stays"
+}
+
+// nothing is what stands where a list would be. all counts it without a filter.
+func (l dictLinks) nothing(all int64, what, clear string) *dictview.Nothing {
+	if all > 0 {
+		n := &dictview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "There are " + decimal(all) + " " + what + " without the filters."}
+		if clear != "" {
+			n.Do = []dictview.Action{{Text: "Clear the filters", Icon: "x", URL: clear}}
+		}
+		return n
+	}
+	n := &dictview.Nothing{Icon: "book-open-text", Title: "There are no " + what + " yet", Text: "Import a file, or add the first row above."}
+	if what == "entries" {
+		n.Text = "An entry is a value that a system uses under a key, such as CRM, COUNTRY_CODE, AW. " + n.Text
+	} else {
+		n.Text = "A translation says what one system's value is called in another. " + n.Text
+	}
+	if l.edit {
+		n.Do = []dictview.Action{{Text: "Import a file", Icon: "upload", URL: l.url("dict.transfer"), Primary: true}}
+	} else {
+		n.Text = "They can be added or imported by an operator."
+	}
+	return n
 }

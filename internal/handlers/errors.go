@@ -11,6 +11,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"webadmin/internal/handlers/api"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/handlers/problem"
 	"webadmin/web/templates/errorview"
@@ -20,6 +21,9 @@ import (
 
 // isAPI says whether a request is for the JSON API, which answers errors as problem documents.
 func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+
+// isJSON says whether a request is for a call of the API rather than for the page about it.
+func isJSON(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, api.Base+"/") }
 
 // handleError answers every error of every handler. Logging is the request log's.
 func (s *site) handleError(err error, c echo.Context) {

@@ -51,8 +51,8 @@ func TestErrors(t *testing.T) {
 		{"last admin", account.ErrLastAdmin, 409, "last enabled administrator"},
 		{"too large", &http.MaxBytesError{Limit: 10}, 413, "10 bytes"},
 		{"timeout", fmt.Errorf("%s: %w", secret, context.DeadlineExceeded), 503, "took too long"},
-		{"fault", errors.New(secret), 500, "Something went wrong"},
-		{"panic", &mw.PanicError{Value: secret}, 500, "Something went wrong"},
+		{"fault", errors.New(secret), 500, "fault of the server"},
+		{"panic", &mw.PanicError{Value: secret}, 500, "fault of the server"},
 		{"of the web server", echo.NewHTTPError(http.StatusTeapot, "Tea only.").SetInternal(errors.New(secret)), 418, "Tea only."},
 		{"of Echo with an error in it", echo.NewHTTPError(http.StatusBadRequest, errors.New(secret)), 400, ""},
 	} {

@@ -3,6 +3,7 @@
 package handlers
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
@@ -55,6 +56,35 @@ type site struct {
 
 // New returns the server's handler. The error is about PublicURL; a mistake in the route table panics.
 func New(d Deps) (*echo.Echo, error) {
+	crossOrigin, err := mw.CrossOrigin(trustedOrigins(d.PublicURL)...)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	s := newSite(d)
+	registerGauges(d)
+	e := echo.New()
+	e.IPExtractor = ipExtractor(d.TrustedProxies)
+	e.HTTPErrorHandler = s.handleError
+	e.Use( // in this order; they run after routing
+		mw.Begin(mw.NewTable(routes)), // the others read what it notes
+		mw.Log(d.Logger, quiet),
+		mw.Metrics(d.Metrics, problemKind),
+		mw.Answer,  // so that log and metrics see the status
+		mw.Recover, // inside them, so that a panic is logged and counted like any error
+		mw.Secure(s.https, isJSON),
+		mw.Compress(precompressed),
+		mw.Refuse(),
+		mw.BodyLimit,
+		crossOrigin,
+		mw.Gate(d.Accounts, s.sessions, isAPI),
+		mw.Timeout(requestTime),
+	)
+	register(e, s)
+	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Audit: d.Audit, Audited: s.trail.Do, Page: s.bare, Version: d.Version})
+	return e, nil
+}
+
+func newSite(d Deps) *site {
 	https := d.TLS || d.PublicURL != nil && d.PublicURL.Scheme == "https"
 	s := &site{
 		Deps:     d,
@@ -66,33 +96,7 @@ func New(d Deps) (*echo.Echo, error) {
 	for i := range routes {
 		s.byName[routes[i].Name] = &routes[i]
 	}
-	crossOrigin, err := mw.CrossOrigin(trustedOrigins(d.PublicURL)...)
-	if err != nil {
-		return nil, err
-	}
-	registerGauges(d)
-
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.IPExtractor = ipExtractor(d.TrustedProxies)
-	e.HTTPErrorHandler = s.handleError
-	e.Use( // in this order; they run after routing
-		mw.Begin(mw.NewTable(routes)), // the others read what it notes
-		mw.Log(d.Logger, quiet),
-		mw.Metrics(d.Metrics, problemKind),
-		mw.Answer,  // so that log and metrics see the status
-		mw.Recover, // inside them, so that a panic is logged and counted like any error
-		mw.Secure(https),
-		mw.Compress(precompressed),
-		mw.Refuse(),
-		mw.BodyLimit,
-		crossOrigin,
-		mw.Gate(d.Accounts, s.sessions, isAPI),
-		mw.Timeout(requestTime),
-	)
-	register(e, s)
-	api.Mount(e, api.Deps{Dict: d.Dict, Audit: d.Audit, Audited: s.trail.Do, Page: s.bare, Version: d.Version})
-	return e, nil
+	return s
 }
 
 func trustedOrigins(public *url.URL) []string {

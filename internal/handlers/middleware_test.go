@@ -17,7 +17,7 @@ import (
 func TestSecureHeaders(t *testing.T) {
 	t.Parallel()
 	a := newApp(t)
-	for _, path := range []string{"/login", "/nothing", "/healthz", "/api/v1/nothing"} {
+	for _, path := range []string{"/login", "/nothing", "/healthz", "/api/docs"} {
 		h := a.get(path).Header()
 		csp := h.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'self'", "img-src 'self' data:", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'", "object-src 'none'"} {
@@ -35,6 +35,9 @@ func TestSecureHeaders(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
 			}
 		}
+	}
+	if got := a.get("/api/v1/nothing").Header().Get("X-Content-Type-Options"); got != "nosniff" {
+		t.Errorf("the API lets browsers guess: %q", got)
 	}
 }
 
@@ -160,7 +163,7 @@ func TestRequestLog(t *testing.T) {
 			probe += line
 		}
 	}
-	for _, want := range []string{`"level":"INFO"`, `"method":"GET"`, `"route":"audit"`, `"status":200`, `"took":`, `"bytes":`, `"request_id":"`, `"actor":"viewer"`} {
+	for _, want := range []string{`"level":"INFO"`, `"method":"GET"`, `"route":"audit"`, `"status":200`, `"ms":`, `"bytes":`, `"request_id":"`, `"actor":"viewer"`} {
 		if strings.Count(page, want) != 1 {
 			t.Errorf("not one %s in %s", want, page)
 		}

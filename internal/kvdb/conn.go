@@ -165,8 +165,9 @@ type once struct{ redis.Cmder }
 
 func (once) NoRetry() bool { return true }
 
-// hook sees each connection and command before and after the client. The retries of a cluster client can't be switched
-// off by configuration, where they count as redirections, so on clusters it makes each command a once.
+// hook sees each connection and command before and after the client. The retries of a cluster client can't
+// be switched off by configuration, where they count as redirections, so on clusters it makes each command
+// a once.
 type hook struct{ cluster bool }
 
 // DialHook marks what the client does by itself before it dials, which is to ask the Sentinels.

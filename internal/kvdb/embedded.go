@@ -255,9 +255,10 @@ var errNotYet = errors.New("the server does not answer")
 
 // await waits until the reply to PING is as it should be.
 func (c *child) await(ctx context.Context, socket string, limit time.Duration, good func(reply string) bool) error {
-	deadline := time.After(limit)
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for {
-		reply, err := rawCommand(ctx, socket, "PING")
+		reply, err := rawCommand(limited, socket, "PING")
 		if err == nil && good(reply) {
 			return nil
 		}
@@ -265,10 +266,8 @@ func (c *child) await(ctx context.Context, socket string, limit time.Duration, g
 		case <-c.exited:
 			return c.failure()
 		case <-time.After(10 * time.Millisecond):
-		case <-deadline:
-			return errNotYet
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-limited.Done():
+			return cmp.Or(ctx.Err(), errNotYet)
 		}
 	}
 }

@@ -148,24 +148,26 @@ func (f embeddedFiles) endLeftover(ctx context.Context, logger *slog.Logger) err
 		}
 		cancel()
 	}
-	pid := f.leftoverPID()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if pid == 0 {
-			break
+		pid := f.leftoverPID()
+		if pid == 0 && !listening(socket) {
+			return nil
 		}
-		logger.WarnContext(ctx, "ending an embedded server that an earlier run left behind", "dir", f.dir, "pid", pid, "signal", sig.String())
-		_ = syscall.Kill(pid, sig)
-		for deadline := time.Now().Add(sigtermTimeout); pid != 0 && time.Now().Before(deadline); pid = f.leftoverPID() {
+		if pid != 0 {
+			logger.WarnContext(ctx, "ending an embedded server that an earlier run left behind", "dir", f.dir, "pid", pid, "signal", sig.String())
+			_ = syscall.Kill(pid, sig)
+		}
+		for deadline := time.Now().Add(sigtermTimeout); time.Now().Before(deadline); {
+			if f.leftoverPID() == 0 && !listening(socket) {
+				return nil
+			}
 			if !sleep(ctx, 20*time.Millisecond) {
 				return ctx.Err()
 			}
 		}
 	}
-	if pid != 0 || listening(socket) {
-		pid, _ := os.ReadFile(f.pid)
-		return fmt.Errorf("an embedded server that an earlier run left behind in %s does not end (pid %s): end it by hand", f.dir, strings.TrimSpace(string(pid)))
-	}
-	return nil
+	pid, _ := os.ReadFile(f.pid)
+	return fmt.Errorf("an embedded server that an earlier run left behind in %s does not end (pid %s): end it by hand", f.dir, strings.TrimSpace(string(pid)))
 }
 
 func listening(socket string) bool {

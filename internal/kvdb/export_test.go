@@ -16,5 +16,4 @@ func EnsureSchemaOf(ctx context.Context, db *DB, known int, steps ...Migration) 
 var (
 	KeysOutside = keysOutside
 	ParseInfo   = parseInfo
-	Tag         = tag
 )

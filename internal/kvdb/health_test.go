@@ -74,13 +74,15 @@ func TestHealthOfTroubles(t *testing.T) {
 	}
 }
 
-// loadSlowly has a server take a second or two to load what fill wrote.
+// loadSlowly has a server take some seconds to load what fill wrote.
 var loadSlowly = []string{"--key-load-delay", "20", "--loading-process-events-interval-bytes", "1024"}
 
 func fill(t *testing.T, db *kvdb.DB) {
 	t.Helper()
-	script := kvdb.NewScript(`for i = 1, 30000 do redis.call('RPUSH', KEYS[1], i) end`)
-	must(t, script.Run(t.Context(), db, []string{"k"}).Err(), redis.Nil)
+	script := kvdb.NewScript(`for i = 1, 10000 do redis.call('RPUSH', KEYS[1], i) end`)
+	for range 4 {
+		must(t, script.Run(t.Context(), db, []string{"k"}).Err(), redis.Nil)
+	}
 }
 
 func TestInfo(t *testing.T) {

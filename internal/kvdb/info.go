@@ -73,14 +73,15 @@ func (db *DB) Summary() Summary {
 		db.watchers.Go(func() {
 			ticker := time.NewTicker(summaryInterval)
 			defer ticker.Stop()
-			for db.stopped.Err() == nil {
-				s := db.readSummary(db.stopped)
+			for {
+				s := db.readSummary(context.Background())
 				db.summary.mu.Lock()
 				db.summary.s = s
 				db.summary.mu.Unlock()
 				select {
 				case <-ticker.C:
-				case <-db.stopped.Done():
+				case <-db.closing:
+					return
 				}
 			}
 		})

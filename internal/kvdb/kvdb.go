@@ -30,7 +30,10 @@ type Config struct {
 	TLSCert string // file of the client's certificate, PEM; "" = none
 	TLSKey  string // file of its key, PEM
 	Prefix  string // what all keys begin with; "" = DefaultPrefix
-	Logger  *slog.Logger
+	// ProgramUser is the ACL user as whom commands of those who are no admin run, NAME or NAME:PASSWORD. Without
+	// one, they run as the user of the URL.
+	ProgramUser string
+	Logger      *slog.Logger
 }
 
 // DefaultPrefix is the prefix of all keys where Config has none.
@@ -44,11 +47,16 @@ type DB struct {
 	health redis.UniversalClient // own connections, so that Health answers while all others are busy
 	logger *slog.Logger
 
+	program credentials // of the program user
+	wires   wires
+	tables  commandTables
+
 	watchOnce sync.Once
 	summary   summaryBox
-	stop      context.CancelFunc // ends the goroutine of Summary
-	stopped   context.Context
+	closing   chan struct{} // ends the goroutine of Summary
 	watchers  sync.WaitGroup
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Open reads the Config; it doesn't wait for the server, and connects when there is something to do. Errors
@@ -72,10 +80,9 @@ func Open(cfg Config) (*DB, error) {
 	}
 	routeClientLog(logger)
 
-	db := &DB{target: t, keys: Keys(prefix), logger: logger}
+	db := &DB{target: t, keys: Keys(prefix), logger: logger, closing: make(chan struct{})}
 	db.client = t.client(clientOptions{db: t.db, pool: max(16, 8*runtime.GOMAXPROCS(0)), timeout: ioTimeout})
 	db.health = t.client(clientOptions{pool: 2, timeout: healthTimeout})
-	db.stopped, db.stop = context.WithCancel(context.Background())
 	return db, nil
 }
 
@@ -148,9 +155,12 @@ func (db *DB) Keys() Keys { return db.keys }
 // Addr says where the server is, without secrets.
 func (db *DB) Addr() string { return db.target.String() }
 
-// Close ends the background work and closes all connections.
+// Close ends the background work and closes all connections. It may be called again.
 func (db *DB) Close() error {
-	db.stop()
-	db.watchers.Wait()
-	return errors.Join(db.client.Close(), db.health.Close())
+	db.closeOnce.Do(func() {
+		close(db.closing)
+		db.watchers.Wait()
+		db.closeErr = errors.Join(db.client.Close(), db.health.Close())
+	})
+	return db.closeErr
 }

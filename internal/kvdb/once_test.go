@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -88,6 +89,39 @@ func TestNothingIsSentTwice(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHalfACommand: what was not sent to its end was surely not done. Of a pipeline, the first part may be.
+func TestHalfACommand(t *testing.T) {
+	t.Parallel()
+	srv := kvtest.NewServer(t)
+	db := srv.DB(t)
+	must(t, db.Client().Ping(t.Context()).Err())
+	srv.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	long := strings.Repeat("v", 16<<20)
+	err := kvdb.WriteErr("save", set.Run(ctx, db, []string{"long"}, long).Err())
+	if !errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrUnknown) {
+		t.Errorf("half a command: %v", err)
+	}
+	srv.Resume()
+	must(t, db.Client().Ping(t.Context()).Err())
+	srv.Pause()
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = db.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Set(ctx, "short", "v", 0)
+		return p.Set(ctx, "long", long, 0).Err()
+	})
+	if err = kvdb.WriteErr("save", err); !errors.Is(err, kvdb.ErrUnknown) {
+		t.Errorf("half a pipeline: %v", err)
+	}
+	srv.Resume()
+	await(t, func() bool { return db.Client().Get(t.Context(), "short").Val() == "v" })
+	if err := db.Client().Get(t.Context(), "long").Err(); !errors.Is(err, redis.Nil) {
+		t.Errorf("half a command was done: %v", err)
 	}
 }
 

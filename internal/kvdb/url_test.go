@@ -124,18 +124,3 @@ func FuzzURL(f *testing.F) {
 		_ = kvdb.MaskURL(url)
 	})
 }
-
-func TestTag(t *testing.T) {
-	t.Parallel()
-	seen := map[string]string{}
-	for _, name := range []string{"a", "a:b", "a%3Ab", "{", "%7B", "}", "{}", "%", "%25", ""} {
-		tag := kvdb.Tag(name)
-		if strings.ContainsAny(tag, "{}:") {
-			t.Errorf("Tag(%q) = %q", name, tag)
-		}
-		if other, ok := seen[tag]; ok {
-			t.Errorf("%q and %q have the same tag %q", name, other, tag)
-		}
-		seen[tag] = name
-	}
-}

@@ -24,6 +24,7 @@ const Base = "/api/v1"
 
 // Deps is what the API is made of.
 type Deps struct {
+	DB    *kvdb.DB // the KVDB
 	Dict  *dict.Store
 	Audit *audit.Log
 	// Audited writes an audit record round a change; see trail.Trail.
@@ -63,7 +64,7 @@ func (s *server) operations() []operation {
 	var all []operation
 	for _, area := range [][]operation{
 		s.translateCalls(), s.entryCalls(), s.translationCalls(), s.systemCalls(), s.transferCalls(),
-		s.missCalls(), s.changeCalls(), s.auditCalls(),
+		s.missCalls(), s.changeCalls(), s.kvdbCalls(), s.auditCalls(),
 	} {
 		all = append(all, area...)
 	}

@@ -53,6 +53,7 @@ const (
 	bodyInteger
 	bodyBool
 	bodyTexts
+	bodyByteTexts
 )
 
 // planBody reads the plan of struct type t from its json, required, readOnly and maxItems tags. It panics
@@ -84,6 +85,8 @@ func planBody(t reflect.Type) *bodyPlan {
 			field.kind = bodyBool
 		case f.Type == reflect.TypeFor[[]string]():
 			field.kind = bodyTexts
+		case f.Type == reflect.TypeFor[[]Bytes]():
+			field.kind = bodyByteTexts
 		default:
 			panic(fmt.Sprintf("api: the body %s can't hold a field of type %s", t, f.Type))
 		}
@@ -234,6 +237,8 @@ func (d *decoder) field(f *bodyField, v reflect.Value) {
 		}
 	case bodyTexts:
 		d.texts(f, to.Addr().Interface().(*[]string))
+	case bodyByteTexts:
+		d.byteTexts(f, to.Addr().Interface().(*[]Bytes))
 	}
 }
 

@@ -149,6 +149,8 @@ func (d docs) typeOf(s *huma.Schema) apidocs.Type {
 		return apidocs.Type{Text: "time"}
 	case s.Type == huma.TypeString:
 		return apidocs.Type{Text: "text"}
+	case s.Type == "":
+		return apidocs.Type{Text: "any"}
 	}
 	return apidocs.Type{Text: s.Type}
 }

@@ -34,6 +34,7 @@ var groups = []*huma.Tag{
 	{Name: "Import and export", Description: "Everything as a file."},
 	{Name: "Misses", Description: "What was asked for and not found."},
 	{Name: "Changes", Description: "Who changed what, and the way back."},
+	{Name: "Redis", Description: "The server itself, and its commands."},
 	{Name: "Audit", Description: "Who did what on this server."},
 }
 

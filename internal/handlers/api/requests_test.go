@@ -143,7 +143,7 @@ func TestRoles(t *testing.T) {
 		if a := w.call(row.Method, path, nil, header("Authorization", "Bearer nonsense")); a.status != 401 {
 			t.Errorf("%s with a wrong token: %d", row.Name, a.status)
 		}
-		changes := row.Method != http.MethodGet && !strings.HasPrefix(row.Name, "api.translate")
+		changes := row.Method != http.MethodGet && !strings.HasPrefix(row.Name, "api.translate") && !strings.HasPrefix(row.Name, "api.kvdb.") // commands have their own rules
 		if want := map[bool]account.Role{false: account.Viewer, true: account.Operator}[changes]; row.Need != want {
 			t.Errorf("%s needs %s, not %s", row.Name, row.Need, want)
 		}
@@ -298,10 +298,10 @@ func TestRequestsThatBreakOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
+	_ = pw.CloseWithError(io.ErrUnexpectedEOF) // the client waits for the body before it gives up
 	if err := <-done; err == nil {
 		t.Error("answered")
 	}
-	_ = pw.Close()
 	for deadline := time.Now().Add(10 * time.Second); len(w.items("/audit?verb=import.apply")) == 0 && time.Now().Before(deadline); {
 	}
 	if got := w.items("/audit?verb=import.apply"); len(got) != 1 || got[0].(object)["outcome"] != "failed" {

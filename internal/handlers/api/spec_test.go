@@ -168,6 +168,9 @@ func (s *spec) validateObject(schema, v object, where string) string {
 	for name, field := range v {
 		property, ok := properties[name].(object)
 		if !ok {
+			property, ok = schema["additionalProperties"].(object)
+		}
+		if !ok {
 			return fmt.Sprintf("%s: %s is not in the schema", where, name)
 		}
 		if wrong := s.validate(property, field, where+"."+name); wrong != "" {

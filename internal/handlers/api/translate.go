@@ -86,10 +86,10 @@ type batchInput struct{ Body BatchRequest }
 
 func (s *server) translateCalls() []operation {
 	return []operation{
-		call(mw.Route{Name: "api.translate", Method: http.MethodPost, Path: Base + "/translate", Need: account.Viewer},
+		call(mw.Route{Name: "api.translate", Method: http.MethodPost, Path: Base + "/translate", Need: account.Viewer, Quick: true},
 			about{group: "Translate", summary: "Translate a value", text: "What is not found is not an error: found is false, and value2 is the default. It is counted as a miss."},
 			s.translate),
-		call(mw.Route{Name: "api.translate.batch", Method: http.MethodPost, Path: Base + "/translate/batch", Need: account.Viewer, Body: maxBatchBody},
+		call(mw.Route{Name: "api.translate.batch", Method: http.MethodPost, Path: Base + "/translate/batch", Need: account.Viewer, Body: maxBatchBody, Quick: true},
 			about{group: "Translate", summary: "Translate many values", text: "Up to 10,000 values in one round trip."},
 			s.translateBatch),
 	}

@@ -45,7 +45,7 @@ type ChangedTranslation struct {
 	ID string `json:"id,omitempty" readOnly:"true"`
 	TranslationFields
 	Version       int64 `json:"version" example:"7" doc:"The version that was read. Another one meanwhile is 409."`
-	CreateEntries bool  `json:"create_entries,omitempty" example:"true" doc:"Create the entries that it needs; without it, missing ones are 422."`
+	CreateEntries bool  `json:"create_entries,omitempty" example:"true" doc:"Create the entries that it needs; without it, missing ones are 422. Changing value2 alone needs no leave."`
 }
 
 func translationOf(t dict.Translation) Translation {

@@ -96,7 +96,7 @@ func TestStyleNonce(t *testing.T) {
 	rec, err := serve(rows, requestWith(""), func(c echo.Context) error {
 		AllowStyleNonce(c, "abc")
 		return c.NoContent(http.StatusOK)
-	}, Secure(false))
+	}, Secure(false, func(*http.Request) bool { return false }))
 	csp := rec.Header().Get("Content-Security-Policy")
 	if err != nil || strings.Count(csp, "nonce-abc") != 1 || !strings.Contains(csp, "style-src 'self' 'nonce-abc'") {
 		t.Errorf("%v %s", err, csp)

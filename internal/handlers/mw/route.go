@@ -24,6 +24,7 @@ type Route struct {
 	Need   account.Role // the least role, or Public
 	Body   int64        // largest request body in bytes; 0 = DefaultBody
 	Long   bool         // it streams or takes long: no time limit of ours
+	Quick  bool         // one round trip to Redis, which has a limit of its own: no timer, as there are very many of these
 }
 
 // Info is what is known about the request in hand. It travels in the request's context.

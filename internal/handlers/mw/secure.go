@@ -1,6 +1,7 @@
 package mw
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -8,12 +9,17 @@ import (
 
 const policy = "default-src 'self'; img-src 'self' data:; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
-// Secure sets the headers that keep the browser strict. https adds HSTS: set it only where people reach
-// the server over TLS.
-func Secure(https bool) echo.MiddlewareFunc {
+// Secure sets the headers that keep the browser strict; of those for documents the JSON API, which has
+// none, goes without. https adds HSTS: set it only where people reach the server over TLS.
+func Secure(https bool, isAPI func(*http.Request) bool) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			h := c.Response().Header()
+			if isAPI(c.Request()) {
+				h.Set(echo.HeaderXContentTypeOptions, "nosniff")
+				h.Set("Cross-Origin-Resource-Policy", "same-origin")
+				return next(c)
+			}
 			h.Set(echo.HeaderContentSecurityPolicy, policy)
 			h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 			h.Set(echo.HeaderReferrerPolicy, "same-origin") // no-referrer would make Origin null and break every form over plain HTTP

@@ -3,6 +3,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +101,7 @@ func of(err error) Problem {
 	if errors.As(err, &routed) {
 		return ofHTTP(routed)
 	}
-	return Problem{Status: http.StatusInternalServerError, Kind: "internal", Detail: "Something went wrong on the server."}
+	return Problem{Status: http.StatusInternalServerError, Kind: "internal", Detail: "It is a fault of the server, and logged there under the number of the request."}
 }
 
 func ofThrottled(err *account.ThrottledError) Problem {
@@ -191,17 +192,24 @@ func sentence(s string) string {
 	return s
 }
 
-func title(status int) string {
-	switch status {
-	case StatusClientGone:
-		return "Client Closed Request"
-	case http.StatusServiceUnavailable:
-		return "Not done: the server is not available"
-	case http.StatusGatewayTimeout:
-		return "Unknown whether it was done"
-	}
-	return http.StatusText(status)
+// titles are the headings of error pages and problem documents.
+var titles = map[int]string{
+	http.StatusBadRequest:            "Not understood",
+	http.StatusUnauthorized:          "Not signed in",
+	http.StatusForbidden:             "Not allowed",
+	http.StatusNotFound:              "Not found",
+	http.StatusMethodNotAllowed:      "Not possible here",
+	http.StatusConflict:              "In conflict with what is there",
+	http.StatusRequestEntityTooLarge: "Too large",
+	http.StatusUnprocessableEntity:   "Not valid",
+	http.StatusTooManyRequests:       "Too many attempts",
+	StatusClientGone:                 "Client closed the request",
+	http.StatusInternalServerError:   "Something went wrong",
+	http.StatusServiceUnavailable:    "Not done: not available now",
+	http.StatusGatewayTimeout:        "Unknown whether it was done",
 }
+
+func title(status int) string { return cmp.Or(titles[status], http.StatusText(status), "Error") }
 
 func seconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 

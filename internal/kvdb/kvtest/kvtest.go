@@ -94,6 +94,7 @@ func prepare() (stop func() error, err error) {
 // Open opens the server of the test binary, under a prefix that no other test has. The test closes it.
 func Open(t testing.TB) *kvdb.DB {
 	t.Helper()
+	needMain(t)
 	return open(t, bin.single.url(), prefix())
 }
 
@@ -108,11 +109,19 @@ func Each(t *testing.T, test func(t *testing.T, db *kvdb.DB)) {
 // first test that asks.
 func OpenCluster(t testing.TB) *kvdb.DB {
 	t.Helper()
+	needMain(t)
 	bin.clusterOnce.Do(func() { bin.clusterURL, bin.clusterErr = startCluster() })
 	if bin.clusterErr != nil {
 		t.Fatal(bin.clusterErr)
 	}
 	return open(t, bin.clusterURL, prefix())
+}
+
+func needMain(t testing.TB) {
+	t.Helper()
+	if bin.single == nil {
+		t.Fatal("this package has no TestMain that calls kvtest.Main")
+	}
 }
 
 func prefix() string {
@@ -121,9 +130,6 @@ func prefix() string {
 
 func open(t testing.TB, url, prefix string) *kvdb.DB {
 	t.Helper()
-	if bin.dir == "" {
-		t.Fatal("this package has no TestMain that calls kvtest.Main")
-	}
 	db, err := kvdb.Open(kvdb.Config{URL: url, Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)

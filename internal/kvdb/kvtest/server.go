@@ -27,9 +27,7 @@ type Server struct {
 // nothing on disk. It is killed at the end of the test.
 func NewServer(t testing.TB, args ...string) *Server {
 	t.Helper()
-	if bin.dir == "" {
-		t.Fatal("this package has no TestMain that calls kvtest.Main")
-	}
+	needMain(t)
 	s := &Server{t: t}
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		s.Args, args = append(s.Args, args[0]), args[1:]

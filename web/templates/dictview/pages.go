@@ -93,6 +93,7 @@ type UploadView struct {
 	Change string // URL of the change that it made
 	Check  *Check // finds out what became of it; nil = it is known
 
+	Dry         bool // the figures are those of a dry run
 	Figures     []Figure
 	Rejects     string // how many rows can't be imported; "" = none
 	RejectsURL  string // the file of all of them

@@ -24,7 +24,7 @@ type Number struct {
 	Name string
 	N    int64
 	URL  string
-	Warn bool   // it waits for someone
+	Warn bool // it waits for someone
 }
 
 // Server is the Redis server at a glance.

@@ -58,13 +58,13 @@ type UserForm struct {
 // UserPage is one user.
 type UserPage struct {
 	layout.Page
-	User                                     UserRow
-	Version                                  string
-	Sessions                                 []SessionRow
+	User                                      UserRow
+	Version                                   string
+	Sessions                                  []SessionRow
 	SetRole, SetPassword, SetDisabled, Delete string // where to post to
-	AuditURL                                 string
-	Error                                    string // why a change was refused
-	PasswordError, DeleteError               string
+	AuditURL                                  string
+	Error                                     string // why a change was refused
+	PasswordError, DeleteError                string
 }
 
 // TokensPage is the list of tokens.

@@ -1,5 +1,5 @@
 // The rules of docs/htmx.md that the program keeps for everybody: what may be swapped, where the focus goes, what happens without an answer.
-import { typing } from "./dom.js";
+import { typing, visible } from "./dom.js";
 import { complain, unreachable } from "./toasts.js";
 
 const isPoll = (ctx) => ctx.sourceEvent?.type === "every";
@@ -83,6 +83,7 @@ document.addEventListener("htmx:after:swap", (e) => {
   if (now && now !== document.body) return;
   const main = document.getElementById("main");
   const root = [task.target, beside, main].find((el) => el?.isConnected);
-  const next = root.querySelector("[data-focus]") ?? root.querySelector("a[href], button, summary, input:not([type=hidden]), select, textarea");
+  const first = (selector) => [...root.querySelectorAll(selector)].find(visible);
+  const next = first("[data-focus]") ?? first("a[href], button, summary, input:not([type=hidden]), select, textarea");
   (next ?? main).focus({ preventScroll: true });
 });

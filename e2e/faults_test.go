@@ -1,0 +1,125 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/playwright-community/playwright-go"
+)
+
+// TestRedisGoes has Redis die, and then hang, while somebody types. Nothing that was typed is lost, and webadmin heals by itself.
+func TestRedisGoes(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	in := start(t, options{args: []string{"--redis-url", redis.url()}})
+	a := in.client(t)
+	row := a.create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))[0]
+	p := in.browse(t, browsing{})
+	p.expects(http.StatusServiceUnavailable)
+	p.visit("/dictionaries/translations")
+
+	for _, fault := range []struct {
+		name      string
+		from, end func()
+	}{{"killed", redis.kill, redis.start}, {"paused", redis.pause, redis.resume}} {
+		p.click(p.link("Edit CRM COUNTRY BQ → PORTAL name"))
+		p.fill(p.input("To value"), "typed while Redis is "+fault.name)
+		fault.from()
+		p.keys("Enter")
+		p.says(p.toasts(), "Redis", "othing was changed")
+		p.holds(p.input("To value"), "typed while Redis is "+fault.name)
+		eventually(t, func() error { return in.status("/readyz", http.StatusServiceUnavailable) })
+		must(t, in.status("/healthz", http.StatusOK))
+		fault.end()
+		eventually(t, func() error { return in.status("/readyz", http.StatusOK) })
+		p.keys("Enter")
+		p.says(p.GetByTestId("translation"), "typed while Redis is "+fault.name)
+		if got := a.translation(row.ID).Value2; got != "typed while Redis is "+fault.name {
+			t.Fatalf("after Redis was %s there is %q", fault.name, got)
+		}
+	}
+	if n := len(a.changes()); n != 3 {
+		t.Errorf("there are %d changes, want 3", n)
+	}
+}
+
+// TestOverviewWithoutRedis has the KVDB away while users and sessions, on a server of their own, are there.
+func TestOverviewWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis, state := startRedis(t), startRedis(t)
+	in := start(t, options{args: []string{"--redis-url", redis.url(), "--state-url", state.url()}})
+	in.client(t).create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
+	p := in.browse(t, browsing{})
+	p.expects(http.StatusServiceUnavailable)
+
+	redis.kill()
+	eventually(t, func() error { return in.status("/readyz", http.StatusServiceUnavailable) })
+	p.visit("/")
+	p.says(p.Locator("[data-failed]"), "Redis")
+	p.sees(p.heading("Accounts")) // which are elsewhere
+	eventually(t, func() error { // what is shown of the server was asked for some seconds ago
+		p.visit("/")
+		text, err := p.GetByTestId("server").TextContent()
+		if err == nil && !strings.Contains(text, "away") {
+			err = fmt.Errorf("of the server it says %q", text)
+		}
+		return err
+	})
+	redis.start()
+	eventually(t, func() error { return in.status("/readyz", http.StatusOK) })
+	p.click(p.link("Try again"))
+	p.says(p.row("number", "Translations"), "1")
+}
+
+// TestOutcomeUnknown loses the answer to a change: the page says so, and finds out what became of it.
+func TestOutcomeUnknown(t *testing.T) {
+	t.Parallel()
+	redis, state := startRedis(t), startRedis(t)
+	in := start(t, options{args: []string{"--redis-url", redis.url(), "--state-url", state.url()}})
+	a := in.client(t)
+	a.create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
+	p := in.browse(t, browsing{})
+	p.expects(http.StatusGatewayTimeout)
+	p.visit("/dictionaries/translations")
+	p.click(p.link("Edit CRM COUNTRY BQ → PORTAL name"))
+	p.fill(p.input("To value"), "sent, and no answer")
+
+	redis.command("CLIENT PAUSE 60000 WRITE")
+	p.keys("Enter")
+	form := p.GetByTestId("translation-form")
+	p.says(form, "It is not known whether this was saved")
+	p.holds(p.input("To value"), "sent, and no answer")
+	must(t, expect.Locator(p.input("To value")).ToHaveJSProperty("readOnly", true))
+	redis.command("CLIENT UNPAUSE")
+	p.click(form.GetByRole("button", playwright.LocatorGetByRoleOptions{Name: "Check"}))
+	p.says(form, "It was not saved, and the earlier attempt can't do it any more")
+	p.holds(p.input("To value"), "sent, and no answer")
+	p.click(form.GetByRole("button", playwright.LocatorGetByRoleOptions{Name: "Save"}))
+	p.says(p.GetByTestId("translation"), "sent, and no answer")
+	if n := len(a.changes()); n != 2 {
+		t.Errorf("there are %d changes, want 2", n)
+	}
+}
+
+// command sends a command to the server and expects OK.
+func (r *redisServer) command(line string) {
+	r.t.Helper()
+	conn, err := net.Dial("unix", strings.TrimPrefix(r.url(), "unix://"))
+	must(r.t, err)
+	defer conn.Close()
+	must(r.t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = fmt.Fprintf(conn, "%s\r\n", line)
+	must(r.t, err)
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	must(r.t, err)
+	if reply != "+OK\r\n" {
+		r.t.Fatalf("%s: %s", line, reply)
+	}
+}

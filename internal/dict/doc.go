@@ -1,0 +1,19 @@
+// Package dict keeps dictionaries: entries, which are the values that systems use, and translations between
+// them.
+//
+// From the outside in:
+//
+//   - dict.go: the types, and what names and values may be; store.go: reading and editing one thing.
+//   - translate.go: lookups, one HGET; misses.go counts those that fail.
+//   - list.go: lists, filters, search, paging.
+//   - import.go, read.go, csv.go, json.go, zato.go: files in; export.go: files out; upload.go: files that
+//     people send and look at before they apply them.
+//   - history.go: the changes, undoing, lookups as of a moment.
+//
+// How a change is made, whatever its size: plan.go compares what shall be with what is; apply.go and maps.go
+// write what that changes beside what is there; commit.go puts it in place in one script; tx.go is one
+// try of it. Below lie snapshot.go (what is there, at one version), block.go, record.go and rows.go (how it is
+// written down). ADR 10 and 11 say why.
+//
+// The package knows Redis through kvdb, and nothing of HTTP, roles or audit.
+package dict
