@@ -35,7 +35,7 @@ func TestSessionEndsWhileTyping(t *testing.T) {
 		p.fill(p.field("Name"), "ann")
 		p.fill(p.field("Password"), password)
 		p.click(p.button("Sign in"))
-		must(t, expect.Page(p).ToHaveURL(in.url+place))
+		p.at(place)
 		if a.translation(row.ID).Value2 == typed {
 			t.Fatal("it was saved without a session")
 		}

@@ -74,7 +74,7 @@ func TestQuickEntry(t *testing.T) {
 	p.focused(p.input("From value"))
 	p.keys("Escape")
 	p.lacks(p.GetByTestId("translation-form"))
-	p.focused(p.link("Add a row n"))
+	p.focused(p.link("Add a row"))
 
 	got := in.client(t).translations()
 	if len(got) != len(want) {

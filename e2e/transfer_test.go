@@ -86,7 +86,7 @@ func TestImport(t *testing.T) {
 		"empty.csv":   "The file is empty.",
 		"export.json": "This is not JSON",
 	} {
-		text := map[string]string{"photo.csv": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "export.json": "{\"data\": {"}[name]
+		text := map[string]string{"photo.csv": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "export.json": "{\"data\": no}"}[name]
 		p.visit("/dictionaries/transfer")
 		p.choose(name, text)
 		p.sees(p.GetByText(says))

@@ -155,6 +155,11 @@ func (s *Store) apply(ctx context.Context, by By, prepare func(ctx context.Conte
 		case errors.As(err, &again):
 			return s.Change(ctx, formatInt(again.version))
 		}
+		if err != nil && !own { // what stands in the way may be the same operation, sent twice at once
+			if version, err := s.applied(ctx, by); err == nil && version != 0 {
+				return s.Change(ctx, formatInt(version))
+			}
+		}
 		return c, err
 	}
 	return Change{}, kvdb.NotDone("change the dictionaries", "Others kept changing the dictionaries; nothing was changed. Try again.")
@@ -243,7 +248,7 @@ func (t *tx) commit(ctx context.Context) (Change, error) {
 	if err := t.flush(ctx); err != nil {
 		return Change{}, err
 	}
-	c := Change{ID: formatInt(t.version), At: s.now().UTC(), By: t.by.Who, Kind: p.kind, Summary: p.summary,
+	c := Change{ID: formatInt(t.version), At: s.now().UTC().Truncate(time.Millisecond), By: t.by.Who, Kind: p.kind, Summary: p.summary,
 		Counts: p.countsRenamed(), Undoes: p.undoes}
 	history, err := t.history(ctx, &c)
 	if err != nil {

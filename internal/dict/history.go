@@ -1,9 +1,11 @@
 package dict
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -164,16 +166,22 @@ func itemsOf(b []byte) ([]Item, error) {
 		return nil, err
 	}
 	items := make([]Item, 0, len(rs))
-	gone := map[string]int{}
 	for _, r := range rs {
 		item, err := parseItem(r)
 		if err != nil {
 			return nil, err
 		}
-		if id := item.goneID(); id != "" {
-			gone[id] = len(items)
-		}
 		items = append(items, item)
+	}
+	return joinRenames(items), nil
+}
+
+func joinRenames(items []Item) []Item {
+	gone := map[string]int{}
+	for i, item := range items {
+		if id := item.goneID(); id != "" {
+			gone[id] = i
+		}
 	}
 	out := items[:0]
 	joined := map[int]bool{}
@@ -188,7 +196,7 @@ func itemsOf(b []byte) ([]Item, error) {
 			out = append(out, item)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (i Item) goneID() string {
@@ -480,10 +488,23 @@ func (s *Store) Undo(ctx context.Context, by By, id string) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
-	if c.UndoneBy != "" {
-		return Change{}, &conflictError{"change " + id + " was undone already, by change " + c.UndoneBy}
+	if c.Large && c.Counts.EntriesUpdated > 0 { // a rename: only together do its items say what has become of an ID
+		for item, err := range s.changeItems(ctx, c, run) {
+			if err != nil {
+				return Change{}, err
+			}
+			c.Items = append(c.Items, item)
+		}
+		c.Items, c.Large = joinRenames(c.Items), false
 	}
-	return s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
+	done, err := s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
+		now := []Change{c}
+		if err := s.addUndone(ctx, now); err != nil {
+			return nil, err
+		}
+		if u := now[0].UndoneBy; u != "" {
+			return nil, &conflictError{"change " + id + " was undone already, by change " + u}
+		}
 		p := &plan{kind: KindUndo, undoes: c.ID, unused: true, summary: "Undo of change " + c.ID + ": " + c.Summary}
 		u := undoing{s: s, sn: sn, plan: p}
 		if c.Large { // its items come in the order of the runs, which saves a round trip for each
@@ -502,6 +523,10 @@ func (s *Store) Undo(ctx context.Context, by By, id string) (Change, error) {
 		}
 		return p, nil
 	})
+	if err == nil && done.ID != "" && done.Undoes != c.ID {
+		return Change{}, errOtherOp
+	}
+	return done, err
 }
 
 func (c Change) version() int64 {
@@ -556,21 +581,42 @@ func (u *undoing) against(i Item) {
 	}
 }
 
+// entryElsewhere finds an entry that isn't where the change left it; nil = it is nowhere.
+func (u *undoing) entryElsewhere(ctx context.Context, id string) (*Entry, error) {
+	e, err := u.s.entryByID(ctx, u.sn, id)
+	if errors.Is(err, kvdb.ErrNotFound) {
+		return nil, nil
+	}
+	return &e, err
+}
+
+// translationElsewhere is entryElsewhere for translations.
+func (u *undoing) translationElsewhere(ctx context.Context, id string) (*Translation, error) {
+	t, err := u.s.translationByID(ctx, u.sn, id)
+	if errors.Is(err, kvdb.ErrNotFound) {
+		return nil, nil
+	}
+	return &t, err
+}
+
 func (u *undoing) entry(ctx context.Context, i Item) error {
 	after := i.EntryAfter
 	if after != nil {
 		now, err := u.entryNow(ctx, after.entryKey())
+		if err == nil && now == nil {
+			now, err = u.entryElsewhere(ctx, after.ID)
+		}
 		if err != nil {
 			return err
 		}
-		switch {
-		case now == nil && i.EntryBefore == nil: // gone already: as undoing wants it
-		case now == nil || now.ID != after.ID:
+		if now == nil && i.EntryBefore == nil {
+			return nil // gone already: as undoing wants it
+		}
+		if now == nil || now.ID != after.ID || !bytes.Equal(now.entryKey(), after.entryKey()) {
 			u.against(Item{EntryBefore: after, EntryAfter: now})
 			return nil
-		default:
-			u.plan.entries.removeEntry(*after)
 		}
+		u.plan.entries.removeEntry(*after)
 	}
 	if before := i.EntryBefore; before != nil {
 		now, err := u.entryNow(ctx, before.entryKey())
@@ -592,13 +638,16 @@ func (u *undoing) translation(ctx context.Context, i Item) error {
 	after, before := i.TranslationAfter, i.TranslationBefore
 	if after != nil {
 		now, err := u.translationNow(ctx, after.sourceKey())
+		if err == nil && now == nil {
+			now, err = u.translationElsewhere(ctx, after.ID)
+		}
 		if err != nil {
 			return err
 		}
 		if now == nil && before == nil {
 			return nil
 		}
-		if now == nil || now.ID != after.ID || now.Value2 != after.Value2 {
+		if now == nil || now.ID != after.ID || now.Query() != after.Query() || now.Value2 != after.Value2 {
 			u.against(Item{TranslationBefore: after, TranslationAfter: now})
 			return nil
 		}

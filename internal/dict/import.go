@@ -69,6 +69,9 @@ func (s *Store) Import(ctx context.Context, by By, r io.Reader, o ImportOptions)
 		return res, nil
 	}
 	c, err := s.apply(ctx, by, func(context.Context, *snapshot) (*plan, error) { return p, nil })
+	if err == nil && c.ID != "" && c.Kind != KindImport {
+		err = errOtherOp
+	}
 	if err != nil {
 		return ImportResult{}, err
 	}

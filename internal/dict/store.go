@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -240,7 +241,7 @@ func (s *Store) eachUse(ctx context.Context, sn *snapshot, e Entry, f func(Trans
 // DeleteEntry deletes an entry with all translations that it is part of. version 0 = whatever it is.
 // ErrNotFound; StaleError.
 func (s *Store) DeleteEntry(ctx context.Context, by By, id string, version int64) (Change, error) {
-	return s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
+	c, err := s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
 		e, err := s.entryByID(ctx, sn, id)
 		if err != nil {
 			return nil, err
@@ -252,6 +253,10 @@ func (s *Store) DeleteEntry(ctx context.Context, by By, id string, version int64
 		p.entries.removeEntry(e)
 		return p, s.eachUse(ctx, sn, e, p.rows.removeTranslation)
 	})
+	if err == nil && !c.removes("e"+id) {
+		return Change{}, errOtherOp
+	}
+	return c, err
 }
 
 // CreateTranslation adds a translation. ID and Version are given by the store. Ends that are no entries
@@ -327,7 +332,7 @@ func (s *Store) UpdateTranslation(ctx context.Context, by By, t Translation, cre
 
 // DeleteTranslation deletes a translation; its entries stay. version 0 = whatever it is. ErrNotFound; StaleError.
 func (s *Store) DeleteTranslation(ctx context.Context, by By, id string, version int64) (Change, error) {
-	return s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
+	c, err := s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
 		t, err := s.translationByID(ctx, sn, id)
 		if err != nil {
 			return nil, err
@@ -339,6 +344,10 @@ func (s *Store) DeleteTranslation(ctx context.Context, by By, id string, version
 		p.rows.removeTranslation(t)
 		return p, nil
 	})
+	if err == nil && !c.removes("t"+id) {
+		return Change{}, errOtherOp
+	}
+	return c, err
 }
 
 // errOtherOp says that an operation token came again with another change.
@@ -351,11 +360,20 @@ func (c Change) entryMade(e Entry) (Entry, error) {
 			return *a, nil
 		}
 	}
-	e.Version = c.version()
-	if !c.Large {
+	if !c.Large || c.Kind != KindEdit || e.ID == "" {
 		return Entry{}, errOtherOp
 	}
+	e.Version = c.version()
 	return e, nil
+}
+
+// removes says whether the change took out what has the ID, in the form of Item.goneID. Of a large one
+// only the kind is known.
+func (c Change) removes(id string) bool {
+	if c.Large {
+		return c.Kind == KindEdit
+	}
+	return slices.ContainsFunc(c.Items, func(i Item) bool { return i.goneID() == id })
 }
 
 // translationMade is the translation as the change left it.

@@ -3,9 +3,11 @@ package handlers
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/dict"
@@ -13,45 +15,56 @@ import (
 	"webadmin/web/templates/ui"
 )
 
-// misses serves GET /dictionaries/misses: what was looked up and not found. The query may name a pair of systems and keys.
+// misses serves GET /dictionaries/misses: what was looked up and not found. The query may name a pair of systems and keys, and the
+// place: cursor.
 func (p *dictPages) misses(c echo.Context) error {
-	ctx, view := c.Request().Context(), p.view(c)
-	pair := dict.Query{System1: query(c, "system1"), Key1: query(c, "key1"), System2: query(c, "system2"), Key2: query(c, "key2")}
-	page, err := p.Dict.Misses(ctx, dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}, query(c, "cursor"), pageRows)
+	view, err := p.missesView(c, c.QueryParams())
 	if err != nil {
 		return err
 	}
-	list := dictview.MissList{Title: "Values", Action: p.url("dict.misses.dismiss"), Pager: view.pager("dict.misses", queryValues(pair), placeOf(page, false))}
-	for _, m := range page.Items {
-		list.Rows = append(list.Rows, view.missRow(m))
-	}
-	all := pair == dict.Query{}
-	if !all {
-		list.Title = "Values from " + pair.System1 + " " + pair.Key1 + " to " + pair.System2 + " " + pair.Key2
-	}
-	if len(list.Rows) == 0 {
-		list.Title, list.Nothing = "", &dictview.Nothing{Icon: "circle-check", Title: "No misses", Text: "A lookup that finds no translation is counted here, so that it can be added with one click."}
-	}
 	if wantsFragment(c.Request()) {
-		return render(c, http.StatusOK, dictview.MissListOf(list))
+		return render(c, http.StatusOK, dictview.MissListOf(view.List))
+	}
+	view.Page = p.page(c, "Misses", p.crumbs("dict.misses")...)
+	return render(c, http.StatusOK, dictview.Misses(view))
+}
+
+// missesView reads what the page shows; asked is its query.
+func (p *dictPages) missesView(c echo.Context, asked url.Values) (out dictview.MissesPage, err error) {
+	ctx, view := c.Request().Context(), p.view(c)
+	pair := dict.Query{System1: asked.Get("system1"), Key1: asked.Get("key1"), System2: asked.Get("system2"), Key2: asked.Get("key2")}
+	page, err := p.Dict.Misses(ctx, dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}, asked.Get("cursor"), pageRows)
+	if err != nil {
+		return out, err
 	}
 	groups, err := p.Dict.MissGroups(ctx)
 	if err != nil {
-		return err
+		return out, err
 	}
-	out := dictview.MissesPage{Page: p.page(c, "Misses", p.crumbs("dict.misses")...), List: list}
-	for _, g := range groups {
-		out.Groups = append(out.Groups, view.missGroup(g, pair))
-	}
-	if !all {
+	here := queryValues(pair)
+	out.List = dictview.MissList{Title: "Values", Action: p.url("dict.misses.dismiss"), Pager: view.pager("dict.misses", here, placeOf(page, false))}
+	if (pair != dict.Query{}) {
 		out.All = p.url("dict.misses")
+		out.List.Title = "Values from " + pair.System1 + " " + pair.Key1 + " to " + pair.System2 + " " + pair.Key2
 	}
-	return render(c, http.StatusOK, dictview.Misses(out))
+	if len(page.Items) == 0 {
+		out.List.Title, out.List.Nothing = "", &dictview.Nothing{Icon: "circle-check", Title: "No misses", Text: "A lookup that finds no translation is counted here, so that it can be added with one click."}
+	}
+	here.Set("cursor", asked.Get("cursor"))
+	back := p.url("dict.misses", here)
+	for _, m := range page.Items {
+		out.List.Rows = append(out.List.Rows, view.missRow(m, back))
+	}
+	for _, g := range groups {
+		out.Groups = append(out.Groups, view.missGroup(g, pair, back))
+	}
+	return out, nil
 }
 
-// dismiss serves POST /dictionaries/misses/dismiss with the fields of a query, or without value1 and with group those of a pair.
+// dismiss serves POST /dictionaries/misses/dismiss with the fields of a query, or without value1 and with group those of a pair; back
+// is the page that is shown again.
 func (p *dictPages) dismiss(c echo.Context) error {
-	f, err := readForm(c)
+	f, err := readPosted(c)
 	if err != nil {
 		return err
 	}
@@ -72,10 +85,15 @@ func (p *dictPages) dismiss(c echo.Context) error {
 		return err
 	}
 	said := ui.ToastProps{Kind: "success", Text: "Dismissed " + what + ". It comes back when it is looked up again."}
-	if group || !wantsFragment(c.Request()) { // a group takes rows of the other list along
-		return p.done(c, p.url("dict.misses"), said)
+	back, err := url.Parse(f.backTo(p.url("dict.misses")))
+	if err != nil || !wantsFragment(c.Request()) {
+		return p.done(c, f.backTo(p.url("dict.misses")), said)
 	}
-	return render(c, http.StatusOK, ui.ToastOOB(said))
+	view, err := p.missesView(c, back.Query())
+	if err != nil {
+		return err
+	}
+	return render(c, http.StatusOK, templ.Join(dictview.MissesOf(view), ui.ToastOOB(said)))
 }
 
 // noticeKept is how long the notice about misses is taken for true: counting them reads them all.

@@ -131,7 +131,11 @@ func TestMissesAreAddedAndDismissed(t *testing.T) {
 	one := d.Find(testid("miss")).FilterFunction(func(_ int, s *goquery.Selection) bool { return strings.Contains(s.Text(), "lines") })
 	rec = a.send("/dictionaries/misses/dismiss", hiddenOf(one), fragment)
 	wantStatus(t, rec, http.StatusOK)
-	wantText(t, doc(t, rec).Find("#toasts"), "Dismissed CRM code two lines → BILLING code.")
+	after := doc(t, rec)
+	wantText(t, after.Find("#toasts"), "Dismissed CRM code two lines → BILLING code.")
+	if after.Find("div#misses").Length() != 1 || after.Find("nav#nav").Length() != 0 || after.Find(testid("miss")).Length() != 2 {
+		t.Error("the list and its sums are not those of now")
+	}
 	wantRedirect(t, a.send("/dictionaries/misses/dismiss", hiddenOf(d.Find(testid("miss-group")).First())), "/dictionaries/misses")
 	d = doc(t, a.show("/dictionaries/misses"))
 	if n := d.Find(testid("miss")).Length(); n != 1 {

@@ -404,7 +404,8 @@ func curl(q dict.Query, server string) string {
 	return "curl -sS '" + server + "/api/v1/translate' \\\n  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  -d '" + text + "'"
 }
 
-func (l dictLinks) missRow(m dict.Miss) dictview.MissRow {
+// missRow shows a miss; back is the page that it is on.
+func (l dictLinks) missRow(m dict.Miss, back string) dictview.MissRow {
 	row := dictview.MissRow{
 		ID:      "miss-" + digest(m.Query),
 		Label:   translationText(dict.Translation{System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2}),
@@ -413,9 +414,9 @@ func (l dictLinks) missRow(m dict.Miss) dictview.MissRow {
 	}
 	if l.edit {
 		add := queryValues(m.Query)
-		add.Set("back", l.url("dict.misses"))
+		add.Set("back", back)
 		row.Add = l.url("dict.translations.new", add)
-		row.Dismiss = hidden("system1", m.System1, "key1", m.Key1, "value1", m.Value1, "system2", m.System2, "key2", m.Key2)
+		row.Dismiss = hidden("back", back, "system1", m.System1, "key1", m.Key1, "value1", m.Value1, "system2", m.System2, "key2", m.Key2)
 	}
 	return row
 }
@@ -426,7 +427,8 @@ func digest(q dict.Query) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Query) dictview.MissGroupRow {
+// missGroup shows a group; shown is the one whose values are listed, back the page that it is on.
+func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Query, back string) dictview.MissGroupRow {
 	q := dict.Query{System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2}
 	row := dictview.MissGroupRow{
 		ID: "group-" + digest(q), Label: g.System1 + " " + g.Key1 + " to " + g.System2 + " " + g.Key2,
@@ -434,7 +436,7 @@ func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Query) dictview.MissGr
 		URL: l.url("dict.misses", queryValues(q)) + "#list", Current: q == shown,
 	}
 	if l.edit {
-		row.Dismiss = hidden("group", "1", "system1", g.System1, "key1", g.Key1, "system2", g.System2, "key2", g.Key2)
+		row.Dismiss = hidden("back", back, "group", "1", "system1", g.System1, "key1", g.Key1, "system2", g.System2, "key2", g.Key2)
 	}
 	return row
 }

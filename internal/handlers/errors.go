@@ -90,6 +90,9 @@ func (s *site) errorPage(c echo.Context, p problem.Problem) templ.Component {
 // toastOf says a problem in a toast.
 func toastOf(p problem.Problem) ui.ToastProps {
 	toast := ui.ToastProps{Kind: "error", Text: p.Detail}
+	if p.Status == http.StatusServiceUnavailable {
+		toast.Text = "Not done. " + p.Detail // a toast has no heading to say so
+	}
 	if p.Outcome == problem.Unknown {
 		toast.Kind = "warning"
 		if check := localPath(p.Check); check != "" {

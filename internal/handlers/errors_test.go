@@ -65,7 +65,8 @@ func TestErrors(t *testing.T) {
 			}
 			part := a.get("/account", cookie, fragment)
 			wantStatus(t, part, tc.status)
-			if !strings.Contains(doc(t, part).Find("#toasts").Text(), tc.says) || part.Header().Get("HX-Reswap") != "none" {
+			toast := doc(t, part).Find("#toasts").Text()
+			if !strings.Contains(toast, tc.says) || strings.Contains(toast, "Not done.") != (tc.status == 503) || part.Header().Get("HX-Reswap") != "none" {
 				t.Errorf("the toast says %s", part.Body)
 			}
 			if strings.Contains(page.Body.String()+part.Body.String(), "hunter2") {

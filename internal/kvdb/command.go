@@ -59,7 +59,7 @@ func (c *Call) Run(ctx context.Context) (Result, error) {
 }
 
 func (c *Call) run(ctx context.Context) (Result, error) {
-	to, err := c.db.node(ctx, c.Keys)
+	to, err := c.db.node(ctx, c.place)
 	if err != nil {
 		return Result{}, err
 	}

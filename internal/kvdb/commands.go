@@ -23,6 +23,8 @@ type commandSpec struct {
 	first, last, step int
 	// unclear is set where the server can't tell all keys from the arguments.
 	unclear bool
+	// channel is set where what counts as a key is a channel, which a cluster puts on a node like a key (SPUBLISH).
+	channel bool
 	sub     map[string]*commandSpec // by name without that of the command
 }
 
@@ -128,6 +130,8 @@ func newCommandSpec(entry Reply) *commandSpec {
 			begin, _ := key.field("begin_search")
 			kind, _ := begin.field("type")
 			s.unclear = s.unclear || kind.Text == "unknown"
+			flags, _ := key.field("flags")
+			s.channel = slices.Contains(flags.texts(), "not_key")
 		}
 	}
 	if len(e) > 9 {

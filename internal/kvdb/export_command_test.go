@@ -30,7 +30,7 @@ func SamplesOf(ctx context.Context, db *DB) ([]Sample, error) {
 	}
 	var samples []Sample
 	add := func(s *commandSpec, words ...string) {
-		if s.first <= 0 || s.is("movablekeys") {
+		if s.first <= 0 || s.is("movablekeys") || s.channel {
 			return
 		}
 		n := s.arity

@@ -9,7 +9,7 @@ type DictKeys struct{ base string }
 // Dict returns the keys of the dictionaries.
 func (k Keys) Dict() DictKeys { return DictKeys{string(k) + "{dict}:"} }
 
-// Version numbers the last change. STRING, an integer
+// Version numbers the last change, and says who made it. STRING, an integer and a token
 func (k DictKeys) Version() string { return k.base + "version" }
 
 // Map holds the translations from one system and key to another, value1 → value2. HASH

@@ -80,7 +80,7 @@ func Open(cfg Config) (*DB, error) {
 	}
 	routeClientLog(logger)
 
-	db := &DB{target: t, keys: Keys(prefix), logger: logger, closing: make(chan struct{})}
+	db := &DB{target: t, keys: Keys(prefix), logger: logger, program: programCredentials(cfg.ProgramUser), closing: make(chan struct{})}
 	db.client = t.client(clientOptions{db: t.db, pool: max(16, 8*runtime.GOMAXPROCS(0)), timeout: ioTimeout})
 	db.health = t.client(clientOptions{pool: 2, timeout: healthTimeout})
 	return db, nil
@@ -160,7 +160,7 @@ func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		close(db.closing)
 		db.watchers.Wait()
-		db.closeErr = errors.Join(db.client.Close(), db.health.Close())
+		db.closeErr = errors.Join(db.client.Close(), db.health.Close(), db.wires.close())
 	})
 	return db.closeErr
 }

@@ -29,6 +29,9 @@ var reportOnly = map[string]string{
 	"acl|list": "", "acl|users": "", "acl|getuser": "", "acl|dryrun": "", "acl|log": "reset",
 	"cluster|replicas": "", "cluster|slaves": "", "cluster|count-failure-reports": "", "hotkeys|get": "",
 	"script|exists": "", "script|help": "", "function|list": "", "function|dump": "", "function|stats": "", "function|help": "",
+	// Before 7.0 the server said it of the whole container.
+	"client|id": "", "client|info": "", "client|getname": "", "client|trackinginfo": "", "acl|whoami": "", "acl|cat": "", "acl|genpass": "",
+	"cluster|info": "", "cluster|nodes": "", "cluster|slots": "", "cluster|myid": "", "cluster|keyslot": "", "cluster|countkeysinslot": "", "cluster|getkeysinslot": "",
 }
 
 const (
@@ -74,8 +77,9 @@ type Class struct {
 	Keys []string
 
 	db        *DB
-	ours      string // a key of this program that it may touch; "" = none
-	keysErr   error  // why the server can't tell the keys
+	place     []string // keys, or else, that say on which node of a cluster it runs
+	ours      string   // a key of this program that it may touch; "" = none
+	keysErr   error    // why the server can't tell the keys
 	reads     bool
 	scripting bool
 	plain     bool // it leaves nothing behind on its connection
@@ -116,6 +120,10 @@ func (db *DB) classify(ctx context.Context, args []string) (Class, error) {
 	keys, err := db.keysOf(ctx, w, spec, args)
 	if refused := replyError(""); errors.As(err, &refused) {
 		c.keysErr, err = refused, nil
+	}
+	c.place = keys
+	if spec.channel {
+		return c, err
 	}
 	c.Keys = keys
 	candidates := keys

@@ -102,6 +102,9 @@ func (rr *replyReader) value(depth int) (Reply, error) {
 		case '(':
 			return rr.scalar(KindBigNumber, text, isInteger(text))
 		case ',':
+			if string(text) == "-nan" { // which is what a processor may make of 0/0
+				text = text[1:]
+			}
 			return rr.scalar(KindDouble, text, isDouble(text))
 		case '#':
 			return rr.scalar(KindBoolean, text, string(text) == "t" || string(text) == "f")

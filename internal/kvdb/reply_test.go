@@ -33,6 +33,7 @@ func TestReply(t *testing.T) {
 		"(-3492890328409238509\r\n":     {Kind: kvdb.KindBigNumber, Text: "-3492890328409238509"},
 		",1.5e-7\r\n":                   {Kind: kvdb.KindDouble, Text: "1.5e-7"},
 		",inf\r\n":                      {Kind: kvdb.KindDouble, Text: "inf"},
+		",-nan\r\n":                     {Kind: kvdb.KindDouble, Text: "nan"},
 		",nan\r\n":                      {Kind: kvdb.KindDouble, Text: "nan"},
 		"#t\r\n":                        {Kind: kvdb.KindBoolean, Text: "t"},
 		"#f\r\n":                        {Kind: kvdb.KindBoolean, Text: "f"},

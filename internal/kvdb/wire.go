@@ -40,7 +40,7 @@ func (e replyError) Error() string { return string(e) }
 func (replyError) RedisError() {}
 
 const (
-	maxIdleWires = 8
+	maxIdleWires = 16
 	maxWireIdle  = 10 * time.Second
 )
 

@@ -479,7 +479,7 @@ func TestChangesAndUndo(t *testing.T) {
 		t.Errorf("its items (-list +items):\n%s", diff)
 	}
 
-	undo := w.want(200, "POST", "/dictionary/changes/"+id+"/undo", nil).object(t)
+	undo := w.want(200, "POST", "/dictionary/changes/"+id+"/undo", nil, header("Idempotency-Key", "u")).object(t)
 	if undo["kind"] != "undo" || undo["undoes"] != id {
 		t.Errorf("undo: %v", undo)
 	}
@@ -489,13 +489,17 @@ func TestChangesAndUndo(t *testing.T) {
 	if got := w.want(200, "GET", "/dictionary/changes/"+id, nil).object(t); got["undone_by"] != undo["id"] {
 		t.Errorf("the undone change: %v", got)
 	}
+	if again := w.want(200, "POST", "/dictionary/changes/"+id+"/undo", nil, header("Idempotency-Key", "u")).object(t); again["id"] != undo["id"] {
+		t.Errorf("undone again: %v", again)
+	}
 	w.want(409, "POST", "/dictionary/changes/"+id+"/undo", nil)
 	w.want(404, "POST", "/dictionary/changes/99/undo", nil)
 	w.want(404, "GET", "/dictionary/changes/x", nil)
 	w.want(404, "GET", "/dictionary/changes/99/items", nil)
 
 	// What was changed since stands against it, and is named.
-	w.want(204, "DELETE", "/dictionary/translations/"+tr["id"].(string), nil)
+	now = w.want(200, "GET", "/dictionary/translations/"+tr["id"].(string), nil).object(t)
+	w.want(200, "PUT", "/dictionary/translations/"+tr["id"].(string), but(now, "value2", "three"))
 	conflict := w.want(409, "POST", "/dictionary/changes/1/undo", nil)
 	conflict.problem(t)
 	if got := conflict.object(t); got["total"].(float64) < 1 || len(got["items"].([]any)) < 1 {

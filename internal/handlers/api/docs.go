@@ -100,14 +100,12 @@ func (d docs) operation(o operation) *huma.Operation {
 
 func (d docs) answer(status string, r *huma.Response) apidocs.Answer {
 	a := apidocs.Answer{Status: status, Text: r.Description, Failed: status >= "400"}
-	kinds := sortedKeys(r.Content)
-	switch {
-	case len(kinds) == 0:
-		a.Type.Text = "none"
-	case strings.HasSuffix(kinds[0], "json"):
-		a.Type = d.typeOf(r.Content[kinds[0]].Schema)
-	default:
-		a.Type.Text = strings.Join(kinds, ", ")
+	for _, kind := range sortedKeys(r.Content) {
+		if strings.HasSuffix(kind, "json") && len(r.Content) == 1 {
+			a.Type = d.typeOf(r.Content[kind].Schema)
+			continue
+		}
+		a.Type = append(a.Type, apidocs.Type{Text: kind})
 	}
 	return a
 }
@@ -130,29 +128,30 @@ func (d docs) fields(ref *huma.Schema) []apidocs.Field {
 	return out
 }
 
-// typeOf names the type of a schema.
-func (d docs) typeOf(s *huma.Schema) apidocs.Type {
+// typeOf names the types that a schema allows.
+func (d docs) typeOf(s *huma.Schema) []apidocs.Type {
 	switch {
 	case s.Ref != "":
 		name := s.Ref[strings.LastIndexByte(s.Ref, '/')+1:]
-		return apidocs.Type{Text: name, Schema: schemaID(name)}
+		return []apidocs.Type{{Text: name, Schema: schemaID(name)}}
 	case s.Type == huma.TypeArray:
-		of := d.typeOf(s.Items)
-		return apidocs.Type{Text: "list of " + of.Text, Schema: of.Schema}
+		types := d.typeOf(s.Items)
+		types[0].Text = "list of " + types[0].Text
+		return types
 	case s.OneOf != nil || s.AnyOf != nil:
-		var names []string
+		var types []apidocs.Type
 		for _, one := range slices.Concat(s.OneOf, s.AnyOf) {
-			names = append(names, d.typeOf(one).Text)
+			types = append(types, d.typeOf(one)...)
 		}
-		return apidocs.Type{Text: strings.Join(names, " or ")}
+		return types
 	case s.Type == huma.TypeString && s.Format == "date-time":
-		return apidocs.Type{Text: "time"}
+		return []apidocs.Type{{Text: "time"}}
 	case s.Type == huma.TypeString:
-		return apidocs.Type{Text: "text"}
+		return []apidocs.Type{{Text: "text"}}
 	case s.Type == "":
-		return apidocs.Type{Text: "any"}
+		return []apidocs.Type{{Text: "any"}}
 	}
-	return apidocs.Type{Text: s.Type}
+	return []apidocs.Type{{Text: s.Type}}
 }
 
 // limits says in words what a schema allows.

@@ -108,11 +108,11 @@ func (s *server) command(ctx context.Context, in *commandInput) (CommandAnswer, 
 	case !class.Known:
 		object = "unknown command"
 	case len(class.Keys) > 0:
-		object = class.Keys[0]
+		object = kvdb.Shown(class.Keys[0])
 	}
 	var result kvdb.Result
 	refused := commandError("")
-	err = s.Audited(ctx, "kvdb.command", kvdb.Shown(object), func() (before, after string, err error) {
+	err = s.Audited(ctx, "kvdb.command", object, func() (before, after string, err error) {
 		if result, err = run.Run(ctx); err != nil {
 			return "", class.Line(), err
 		}

@@ -119,6 +119,9 @@ func (s *spec) validate(schema object, v any, where string) string {
 	if len(kinds) > 0 && !slices.ContainsFunc(kinds, func(k any) bool { return isA(k.(string), v) }) {
 		return fmt.Sprintf("%s: %v is no %v", where, v, kinds)
 	}
+	if len(kinds) == 0 {
+		return "" // of any type
+	}
 	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, v) {
 		return fmt.Sprintf("%s: %v is none of %v", where, v, enum)
 	}

@@ -168,7 +168,7 @@ func TestExportThatFailsMidwayIsCutOff(t *testing.T) {
 	t.Parallel()
 	server := kvtest.NewServer(t)
 	db := server.DB(t)
-	newWorldOn(t, db).want(200, "POST", "/dictionary/import?format=csv", manyRows(200_000))
+	newWorldOn(t, db).want(200, "POST", "/dictionary/import?format=csv", manyRows(150_000))
 
 	w := newWorldOn(t, db) // another replica, which has read nothing yet
 	res, err := w.client.Do(w.request("GET", base+"/dictionary/export?format=csv", nil, w.as(account.Viewer), header("Accept-Encoding", "identity")))

@@ -40,17 +40,19 @@ type world struct {
 
 func newWorld(t testing.TB) *world { return newWorldOn(t, kvtest.Open(t)) }
 
-func newWorldOn(t testing.TB, db *kvdb.DB) *world {
+func newWorldOn(t testing.TB, db *kvdb.DB) *world { return newWorldOf(t, db, db) }
+
+func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 	t.Helper()
 	ctx := context.Background()
 	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	w := &world{
-		t: t, db: db, dict: dict.New(db, dict.Options{Logger: logger}), audit: audit.New(db, time.Now),
+		t: t, db: db, dict: dict.New(db, dict.Options{Logger: logger}), audit: audit.New(state, time.Now),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}, token: map[account.Role]string{},
 	}
-	accounts := account.New(db, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
+	accounts := account.New(state, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
 	e, err := handlers.New(handlers.Deps{
-		DB: db, State: db, Accounts: accounts, Audit: w.audit, Dict: w.dict,
+		DB: db, State: state, Accounts: accounts, Audit: w.audit, Dict: w.dict,
 		Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(), Version: "v1.2.3",
 	})
 	if err != nil {

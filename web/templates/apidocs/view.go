@@ -47,7 +47,7 @@ type Type struct {
 type Field struct {
 	Name     string
 	In       string // path, query or header; "" = the body
-	Type     Type
+	Type     []Type // one of these
 	Limits   string // in words: "1 to 1000, 100 if not given"
 	Text     string
 	Required bool
@@ -57,7 +57,7 @@ type Field struct {
 type Answer struct {
 	Status string
 	Text   string
-	Type   Type
+	Type   []Type // one of these; none = there is no body
 	Failed bool
 }
 
