@@ -35,8 +35,12 @@ type translation struct {
 
 type change struct {
 	ID      string `json:"id"`
-	Kind    string `json:"kind"`
 	Summary string `json:"summary"`
+	Items   []struct {
+		Type   string `json:"type"`
+		Before translation
+		After  translation
+	} `json:"items"`
 }
 
 // answer is that of POST /translate.

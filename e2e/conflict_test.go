@@ -39,6 +39,13 @@ func TestTwoPeople(t *testing.T) {
 	if value2() != "of Bob" {
 		t.Fatalf("after Bob has decided it is %q", value2())
 	}
+	kept := false // what was saved over is in the history
+	for _, item := range a.changes()[0].Items {
+		kept = kept || item.Before.Value2 == "of Ann" && item.After.Value2 == "of Bob"
+	}
+	if !kept {
+		t.Errorf("the last change is %+v", a.changes()[0])
+	}
 
 	edit(ann)
 	edit(bob)

@@ -5,11 +5,13 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -262,7 +264,7 @@ func startRedis(t *testing.T) *redisServer {
 
 func (r *redisServer) url() string { return "unix://" + filepath.Join(r.dir, "s") }
 
-// start starts the server, for the first time or again on the same data.
+// start starts the server, for the first time or again on the same data, and waits until it answers.
 func (r *redisServer) start() {
 	r.t.Helper()
 	r.cmd = exec.Command("redis-server", "--port", "0", "--unixsocket", filepath.Join(r.dir, "s"), "--dir", r.dir,
@@ -275,6 +277,27 @@ func (r *redisServer) start() {
 		_ = cmd.Wait() // it is killed
 		close(gone)
 	}()
+	eventually(r.t, func() error { return r.command("PING", "+PONG") })
+}
+
+// command sends a command to the server and expects a reply of one line.
+func (r *redisServer) command(line, want string) error {
+	conn, err := net.Dial("unix", filepath.Join(r.dir, "s"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(conn, "%s\r\n", line); err != nil {
+		return err
+	}
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	if err == nil && strings.TrimSpace(reply) != want {
+		err = fmt.Errorf("redis: %s: %s", line, reply)
+	}
+	return err
 }
 
 // kill ends the server as a power cut would.

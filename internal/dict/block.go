@@ -68,7 +68,7 @@ func nextRecord(b []byte) (r record, rest []byte, err error) {
 		return r, nil, errBlock
 	}
 	b = b[n+m:]
-	if k+p > uint64(len(b)) {
+	if size := uint64(len(b)); k > size || p > size-k {
 		return r, nil, errBlock
 	}
 	return record{key: b[:k:k], payload: b[k : k+p : k+p]}, b[k+p:], nil

@@ -42,27 +42,36 @@ var (
 // commitScript puts a prepared change in place.
 //
 // KEYS: 1 version, 2 lease, 3 op, then the keys of the writes.
-// ARGV: 1 version of the snapshot, 2 lease token or "", 3 what the op is to remember besides the version,
-// 4 seconds to remember it; then the writes, each as command, index of its key, number of arguments,
-// arguments. Beside Redis' commands: COUNT field n (adds, no field stays at zero), REPLACE index (of the
-// key that takes the place).
-// Returns {code, text}: 0 stale, nothing was done; 1 done; 2 this op was applied before, text says how;
-// 3 another has the lease, nothing was done.
-// SET op comes first, because a server that is out of memory refuses it before anything is written.
+// ARGV: 1 version of the snapshot, 2 version that the change makes, 3 lease token or "", 4 what the op is to
+// remember, 5 seconds to remember it, 6 what the op says that is to be overlooked; then the writes, each as
+// command, index of its key, number of arguments, arguments. Beside Redis' commands: COUNT field n (adds,
+// no field stays at zero), REPLACE index n (of the key that takes the place, and how many fields it has).
+// Returns {code, text}: 0 stale, or what was staged is not all there, nothing was done; 1 done; 2 this op was
+// applied before or was given up, text says how; 3 another has the lease, nothing was done.
+// All that could stop it comes before its first write. SET op is the first, because a server that is out
+// of memory refuses it before anything is written.
 var commitScript = kvdb.NewScript(`
 local done = redis.call('GET', KEYS[3])
-if done then return {2, done} end
+if done and done ~= ARGV[6] then return {2, done} end
 local lease = redis.call('GET', KEYS[2])
-if ARGV[2] == '' then
+if ARGV[3] == '' then
   if lease then return {3, ''} end
-elseif lease ~= ARGV[2] then
+elseif lease ~= ARGV[3] then
   return {0, ''}
 end
-local version = redis.call('GET', KEYS[1]) or '0'
-if version ~= ARGV[1] then return {0, version} end
-local new = string.format('%.0f', tonumber(version) + 1)
-redis.call('SET', KEYS[3], new .. ' ' .. ARGV[3], 'EX', ARGV[4])
-local i = 5
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return {0, ''} end
+local first = 7
+local i = first
+while i <= #ARGV do
+  local cmd = ARGV[i]
+  if cmd == 'PERSIST' and redis.call('EXISTS', KEYS[tonumber(ARGV[i + 1])]) == 0
+    or cmd == 'REPLACE' and redis.call('HLEN', KEYS[tonumber(ARGV[i + 3])]) ~= tonumber(ARGV[i + 4]) then
+    return {0, ''}
+  end
+  i = i + 3 + tonumber(ARGV[i + 2])
+end
+redis.call('SET', KEYS[3], ARGV[4], 'EX', ARGV[5])
+i = first
 while i <= #ARGV do
   local cmd, key, n = ARGV[i], KEYS[tonumber(ARGV[i + 1])], tonumber(ARGV[i + 2])
   if cmd == 'COUNT' then
@@ -76,8 +85,8 @@ while i <= #ARGV do
   end
   i = i + 3 + n
 end
-redis.call('SET', KEYS[1], new)
-return {1, new}`)
+redis.call('SET', KEYS[1], ARGV[2])
+return {1, ''}`)
 
 const (
 	codeStale = iota
@@ -88,13 +97,16 @@ const (
 
 // settleScript decides what became of an op of which no answer came.
 //
-// KEYS: 1 version, 2 op. Returns what the op remembers; "" when it was not applied, and then it can't be
-// applied later either, because the version that it was prepared for has passed.
+// KEYS: 1 op. ARGV: 1 mark, 2 seconds to keep it. Returns what the op remembers; "" when it was not applied,
+// and then it can't be applied by anybody who doesn't know the mark, which is all who have begun before.
 var settleScript = kvdb.NewScript(`
-local done = redis.call('GET', KEYS[2])
-if done then return done end
-redis.call('INCR', KEYS[1])
+local done = redis.call('GET', KEYS[1])
+if done and string.sub(done, 1, 2) ~= '0 ' then return done end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return ''`)
+
+// newMark makes what an op says that was given up: no version, and a token that tells the marks apart.
+func newMark() string { return "0 " + newToken() }
 
 // renewScript extends a lease. KEYS: 1 lease. ARGV: 1 token, 2 ms. Returns 1, or 0 when it is lost.
 var renewScript = kvdb.NewScript(`
@@ -130,20 +142,24 @@ func (s *Store) opKey(op string) string {
 // that is returned has no ID if there was nothing to change. A by.Op that was applied before gives the
 // change that it made then.
 func (s *Store) apply(ctx context.Context, by By, prepare func(ctx context.Context, sn *snapshot) (*plan, error)) (Change, error) {
-	own := by.Op == ""
+	own, mark := by.Op == "", ""
 	if own {
 		by.Op = newToken()
-	} else if version, err := s.applied(ctx, by); err != nil || version != 0 {
+	} else {
+		version, text, err := s.applied(ctx, by)
 		if err != nil {
 			return Change{}, err
 		}
-		return s.Change(ctx, formatInt(version))
+		if version != 0 {
+			return s.Change(ctx, formatInt(version))
+		}
+		mark = text
 	}
 	if err := s.lock(ctx); err != nil {
 		return Change{}, err
 	}
 	defer func() { <-s.writing }()
-	t := &tx{s: s, by: by, own: own, token: newToken()}
+	t := &tx{s: s, by: by, own: own, mark: mark, token: newToken()}
 	defer t.release()
 	for range commitTries {
 		c, err := t.try(ctx, prepare)
@@ -155,8 +171,9 @@ func (s *Store) apply(ctx context.Context, by By, prepare func(ctx context.Conte
 		case errors.As(err, &again):
 			return s.Change(ctx, formatInt(again.version))
 		}
-		if err != nil && !own { // what stands in the way may be the same operation, sent twice at once
-			if version, err := s.applied(ctx, by); err == nil && version != 0 {
+		// What stands in the way, or has left nothing to do, may be the same operation, sent twice at once.
+		if !own && c.ID == "" && !errors.Is(err, kvdb.ErrAway) && !errors.Is(err, kvdb.ErrUnknown) {
+			if version, _, err := s.applied(ctx, by); err == nil && version != 0 {
 				return s.Change(ctx, formatInt(version))
 			}
 		}
@@ -183,16 +200,18 @@ func (s *Store) lock(ctx context.Context) error {
 	return errLeased()
 }
 
-// applied returns the version that an operation made; 0 = it was not applied.
-func (s *Store) applied(ctx context.Context, by By) (int64, error) {
+// applied returns the version that an operation made; 0 = it was not applied. mark is what it says if it was
+// given up.
+func (s *Store) applied(ctx context.Context, by By) (version int64, mark string, err error) {
 	text, err := s.db.Client().Get(ctx, s.opKey(by.Op)).Result()
 	if errors.Is(err, redis.Nil) {
-		return 0, nil
+		return 0, "", nil
 	}
 	if err != nil {
-		return 0, kvdb.ReadErr("look the operation up", err)
+		return 0, "", kvdb.ReadErr("look the operation up", err)
 	}
-	return parseOp(text)
+	version, err = parseOp(text)
+	return version, text, err
 }
 
 func parseOp(text string) (int64, error) {
@@ -200,10 +219,11 @@ func parseOp(text string) (int64, error) {
 	return strconv.ParseInt(number, 10, 64)
 }
 
-// Outcome says what became of an operation, for good: once it says that the operation was not done, it
-// can't be done any more. change is the ID of the change that it made.
+// Outcome says what became of an operation, for good: once it says that the operation was not done, whoever
+// is still about to do it can't do it any more, in any process; only who sends it anew can. change is the ID
+// of the change that it made.
 func (s *Store) Outcome(ctx context.Context, op string) (change string, done bool, err error) {
-	text, err := settleScript.Run(ctx, s.db, []string{s.keys.Version(), s.opKey(op)}).Text()
+	text, err := settleScript.Run(ctx, s.db, []string{s.opKey(op)}, newMark(), int(opKept.Seconds())).Text()
 	if err != nil {
 		return "", false, kvdb.ReadErr("find out what became of it", err)
 	}
@@ -270,7 +290,7 @@ func (t *tx) commit(ctx context.Context) (Change, error) {
 	if t.own {
 		kept = ownOpKept
 	}
-	args := append([]any{t.sn.version, lease, p.kind, int(kept.Seconds())}, w.args...)
+	args := append([]any{t.sn.text, t.text(), lease, formatInt(t.version) + " " + p.kind, int(kept.Seconds()), t.mark}, w.args...)
 	p.progress("committing", 0, 0)
 	reply, err := commitScript.Run(ctx, s.db, w.keys, args...).Slice()
 	if err != nil {
@@ -292,8 +312,11 @@ func (t *tx) answer(c Change, reply []any) (Change, error) {
 		return c, nil
 	case codeRepeated:
 		version, err := parseOp(text)
-		if err != nil {
+		switch {
+		case err != nil:
 			return Change{}, err
+		case version == 0:
+			return Change{}, kvdb.NotDone("change the dictionaries", "The change was given up before it was made; nothing was changed. Try again.")
 		}
 		return Change{}, repeated{version}
 	}
@@ -317,7 +340,7 @@ func (t *tx) settle(c Change) (Change, error) {
 
 // result is the snapshot that the change has made.
 func (t *tx) result() *snapshot {
-	sn := &snapshot{version: t.version, runs: t.after, pairs: t.sn.pairs, names: t.sn.names}
+	sn := &snapshot{version: t.version, text: t.text(), runs: t.after, pairs: t.sn.pairs, names: t.sn.names}
 	if len(t.pairs) > 0 {
 		sn.pairs = maps.Clone(t.sn.pairs)
 		for name, pc := range t.pairs {
@@ -407,7 +430,7 @@ func (t *tx) collectMaps(w *writes) {
 			if t.sn.pairs[name]+pc.delta == 0 {
 				w.add("UNLINK", s.keys.MapOfPair(name))
 			} else {
-				w.add("REPLACE", s.keys.MapOfPair(name), w.key(s.keys.StagedMap(t.token, name)))
+				w.add("REPLACE", s.keys.MapOfPair(name), w.key(t.stagedMap(name)), t.sn.pairs[name]+pc.delta)
 			}
 		}
 		if pc.delta != 0 {

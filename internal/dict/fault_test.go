@@ -29,35 +29,41 @@ func openURL(t testing.TB, url string) *kvdb.DB {
 	return db
 }
 
-// before calls itself before each round trip of a client, with its number.
-type before struct {
-	n atomic.Int64
-	f func(n int)
-}
+// watch sees what a client sends, just before: each command, or pipeline of commands.
+type watch func(cmds ...redis.Cmder)
 
-func (b *before) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (w watch) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (b *before) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (w watch) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		b.f(int(b.n.Add(1)))
+		w(cmd)
 		return next(ctx, cmd)
 	}
 }
 
-func (b *before) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (w watch) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		b.f(int(b.n.Add(1)))
+		w(cmds...)
 		return next(ctx, cmds)
 	}
+}
+
+// commits says whether the commands are the commit of a change.
+func (s *Store) commits(cmds []redis.Cmder) bool {
+	args := cmds[0].Args()
+	return strings.HasPrefix(cmds[0].Name(), "eval") && len(args) > 4 && args[3] == s.keys.Version() && args[4] == s.keys.Lease()
 }
 
 // stagedImport imports rows that take a staged import some twenty round trips, and calls f before each.
 func stagedImport(ctx context.Context, t testing.TB, url string, by By, value2 string, f func(n int)) (ImportResult, int, error) {
 	db := openURL(t, url)
-	hook := &before{f: f}
-	db.Client().AddHook(hook)
+	n := 0
+	db.Client().AddHook(watch(func(...redis.Cmder) {
+		n++
+		f(n)
+	}))
 	res, err := newStore(t, db).Import(ctx, by, csvFileOf(faultRows(value2)), ImportOptions{Format: CSV, Mode: Replace})
-	return res, int(hook.n.Load()), err
+	return res, n, err
 }
 
 func faultRows(value2 string) []Translation { return numbered(99, strings.Repeat(value2, 30)) }
@@ -151,6 +157,9 @@ func TestServerThatForgets(t *testing.T) {
 	m.mustCreate(t, s, tr("PL", "Polska"), tr("DE", "Niemcy"))
 	must(t, db.Client().Save(ctx).Err())
 	newModel().mustCreate(t, s, tr("forgotten", "x"), tr("forgotten too", "x"))
+	if page, err := s.Translations(ctx, Filter{}, ListOptions{}); err != nil || len(page.Items) != 4 { // and is remembered
+		t.Errorf("%+v, %v", page, err)
+	}
 	srv.Restart()
 	awaitOK(t, db)
 	m.mustCreate(t, other, tr("CZ", "Czechy"), tr("SK", "Słowacja")) // as many changes
@@ -211,12 +220,13 @@ func TestPausedAtTheCommit(t *testing.T) {
 	t.Parallel()
 	srv := kvtest.NewServer(t)
 	db := openURL(t, srv.URL())
-	s := newStore(t, openURL(t, srv.URL()))
-	m := newModel()
+	paused, err := kvdb.Open(kvdb.Config{URL: srv.URL()})
+	must(t, err)
+	s, m := New(paused, Options{}), newModel()
 	m.mustCreate(t, s, tr("PL", "Polska"))
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	_, err := createAt(ctx, s, By{Op: "op"}, tr("DE", "Niemcy"), srv.Pause)
+	_, err = createAt(ctx, s, By{Op: "op"}, tr("DE", "Niemcy"), srv.Pause)
 	srv.Resume()
 	var unknown *kvdb.UnknownError
 	if !errors.As(err, &unknown) || unknown.Check != "/dictionaries/changes" {
@@ -230,7 +240,7 @@ func TestPausedAtTheCommit(t *testing.T) {
 		m.put(tr("DE", "Niemcy"))
 	}
 	// What the first one had sent is done, or not, when the server has let go of it.
-	must(t, s.db.Client().(*redis.Client).Close())
+	must(t, paused.Close())
 	await(t, "its connections are closed", func() bool {
 		return strings.Count(db.Client().ClientList(t.Context()).Val(), "\n") == 1
 	})
@@ -257,11 +267,20 @@ func newProxy(t *testing.T, srv *kvtest.Server) *proxy {
 	p := &proxy{Listener: l, socket: strings.TrimPrefix(srv.URL(), "unix://")}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
-		l.Close()
 		p.cut()
 		p.wg.Wait()
 	})
 	return p
+}
+
+// reopen lets clients in again after a cut.
+func (p *proxy) reopen(t *testing.T) {
+	t.Helper()
+	p.wg.Wait()
+	l, err := net.Listen("tcp", p.Addr().String())
+	must(t, err)
+	p.Listener = l
+	p.wg.Go(p.accept)
 }
 
 func (p *proxy) url() string { return "redis://" + p.Addr().String() }
@@ -285,8 +304,9 @@ func (p *proxy) accept() {
 	}
 }
 
-// cut closes all connections.
+// cut closes all connections, and lets nobody in.
 func (p *proxy) cut() {
+	p.Listener.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
@@ -378,10 +398,10 @@ func TestLostRequest(t *testing.T) {
 	must(t, err)
 	for i, by := range []By{{}, {Op: "op"}} {
 		x := tr(fmt.Sprint(i), "x")
-		var late []byte
+		late := make(chan []byte, 1)
 		_, err := createAt(t.Context(), s, by, x, func() {
 			p.onNext(func(request []byte, client, _ net.Conn) {
-				late = request
+				late <- request
 				client.Close()
 			})
 		})
@@ -390,7 +410,7 @@ func TestLostRequest(t *testing.T) {
 		}
 		conn, err := net.Dial("unix", p.socket)
 		must(t, err)
-		_, err = conn.Write(late)
+		_, err = conn.Write(<-late)
 		must(t, err)
 		reply := make([]byte, 100)
 		n, err := conn.Read(reply)
@@ -417,7 +437,6 @@ func TestDeadProcess(t *testing.T) {
 	s, other, m := newStore(t, openURL(t, p.url())), newStore(t, openURL(t, srv.URL())), newModel()
 	m.mustCreate(t, other, tr("PL", "Polska"))
 	_, err := s.Import(t.Context(), By{}, csvFileOf(faultRows("x")), ImportOptions{Format: CSV, Mode: Replace, Progress: atCommit(func() {
-		must(t, p.Close())
 		p.cut()
 	})})
 	if !errors.Is(err, kvdb.ErrAway) && !errors.Is(err, kvdb.ErrUnknown) {
@@ -533,7 +552,7 @@ func TestServerAway(t *testing.T) {
 		}
 	}
 	srv.Restart()
-	awaitOK(t, s.db)
+	await(t, "it heals", func() bool { _, err := s.Lookup(ctx, made.Query()); return err == nil })
 	m.mustCreate(t, s, tr("DE", "Niemcy"))
 	m.check(t, s)
 }

@@ -526,6 +526,9 @@ func (s *Store) Undo(ctx context.Context, by By, id string) (Change, error) {
 	if err == nil && done.ID != "" && done.Undoes != c.ID {
 		return Change{}, errOtherOp
 	}
+	if err == nil {
+		s.answered(done)
+	}
 	return done, err
 }
 

@@ -124,45 +124,48 @@ func modelOf(t testing.TB, s *Store) *model {
 
 // TestUndo: each change can be undone, and its undoing, and all is as it was, IDs and all.
 func TestUndo(t *testing.T) {
-	undo := func(t *testing.T, db *kvdb.DB, large bool) {
-		for _, c := range undoable {
-			if large && !c.large {
-				continue
+	t.Parallel()
+	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { undoEach(t, db, func(*testing.T) {}) })
+}
+
+// TestUndoOfLargeChanges is TestUndo for changes whose items stand in blocks.
+func TestUndoOfLargeChanges(t *testing.T) {
+	undoEach(t, kvtest.Open(t), func(t *testing.T) { set(t, &itemsInline, 1) })
+}
+
+func undoEach(t *testing.T, db *kvdb.DB, enlarge func(*testing.T)) {
+	for _, c := range undoable {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t, db)
+			_, err := s.Import(t.Context(), By{}, strings.NewReader(csvHeader), ImportOptions{Format: CSV, Mode: Replace})
+			must(t, err)
+			before, ts, es := setUp(t, s)
+			if c.large {
+				enlarge(t)
 			}
-			t.Run(c.name, func(t *testing.T) {
-				s := newStore(t, db)
-				_, err := s.Import(t.Context(), By{}, strings.NewReader(csvHeader), ImportOptions{Format: CSV, Mode: Replace})
+			idsBefore := identities(t, s)
+			change, err := c.change(t.Context(), s, ts, es)
+			must(t, err)
+			idsAfter := identities(t, s)
+			after := modelOf(t, s)
+			after.check(t, s)
+			if maps.Equal(idsBefore, idsAfter) {
+				t.Fatal("it changed nothing")
+			}
+			for i := range 4 { // undone, redone, undone, redone
+				u, err := s.Undo(t.Context(), By{Who: "other"}, change)
 				must(t, err)
-				before, ts, es := setUp(t, s)
-				if large {
-					set(t, &itemsInline, 1)
+				m, ids := before, idsBefore
+				if i%2 == 1 {
+					m, ids = after, idsAfter
 				}
-				idsBefore := identities(t, s)
-				change, err := c.change(t.Context(), s, ts, es)
-				must(t, err)
-				idsAfter := identities(t, s)
-				after := modelOf(t, s)
-				after.check(t, s)
-				if maps.Equal(idsBefore, idsAfter) {
-					t.Fatal("it changed nothing")
-				}
-				for i := range 4 { // undone, redone, undone, redone
-					u, err := s.Undo(t.Context(), By{Who: "other"}, change)
-					must(t, err)
-					m, ids := before, idsBefore
-					if i%2 == 1 {
-						m, ids = after, idsAfter
-					}
-					m.check(t, s)
-					same(t, "what the IDs stand for", ids, identities(t, s))
-					checkUndone(t, s, change, u)
-					change = u.ID
-				}
-			})
-		}
+				m.check(t, s)
+				same(t, "what the IDs stand for", ids, identities(t, s))
+				checkUndone(t, s, change, u)
+				change = u.ID
+			}
+		})
 	}
-	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { undo(t, db, false) })
-	t.Run("large", func(t *testing.T) { undo(t, kvtest.Open(t), true) })
 }
 
 // checkUndone sees that a change and its undoing know of each other, and that both count the same.
@@ -428,84 +431,90 @@ func TestUndoAtOnce(t *testing.T) {
 	before.check(t, s)
 }
 
-// TestAt looks up what was at all moments of a random past.
-func TestAt(t *testing.T) {
-	past := func(t *testing.T, db *kvdb.DB, steps int, step func(s *Store, m *model, g gen)) {
-		now := newClock()
-		s, m, g := newStoreAt(t, db, now.now), newModel(), newGen(21)
-		type moment struct {
-			at time.Time
-			m  *model
-		}
-		moments := []moment{{now.now(), newModel()}}
-		asked := map[Query]bool{g.translation().Query(): true}
-		for range steps {
-			now.add(time.Second)
-			step(s, m, g)
-			moments = append(moments, moment{now.now(), m.clone()})
-			for q := range m.translations {
-				asked[q] = true
-			}
-		}
-		for q := range asked {
-			for range 3 {
-				i := g.Intn(len(moments))
-				p := moments[i]
-				v, ok := p.m.translations[q]
-				at := p.at
-				if i+1 < len(moments) && g.Intn(2) == 0 {
-					at = at.Add(999 * time.Millisecond) // just before the next change
-				}
-				if got, err := s.At(t.Context(), q, at); err != nil || got != (Result{v, ok}) {
-					t.Fatalf("%+v at %v: %+v, %v; want %q, %v", q, at, got, err, v, ok)
-				}
-			}
-		}
-		q := tr("x", "").Query()
-		q.Key1 = ""
-		if _, err := s.At(t.Context(), q, now.now()); !errors.Is(err, kvdb.ErrInvalid) {
-			t.Errorf("a bad name: %v, want ErrInvalid", err)
+// past lives through random steps, and looks up what was at all moments of them.
+func past(t *testing.T, db *kvdb.DB, steps int, step func(s *Store, m *model, g gen)) {
+	now := newClock()
+	s, m, g := newStoreAt(t, db, now.now), newModel(), newGen(21)
+	type moment struct {
+		at time.Time
+		m  *model
+	}
+	moments := []moment{{now.now(), newModel()}}
+	asked := map[Query]bool{g.translation().Query(): true}
+	for range steps {
+		now.add(time.Second)
+		step(s, m, g)
+		moments = append(moments, moment{now.now(), m.clone()})
+		for q := range m.translations {
+			asked[q] = true
 		}
 	}
+	for q := range asked {
+		for range 3 {
+			i := g.Intn(len(moments))
+			p := moments[i]
+			v, ok := p.m.translations[q]
+			at := p.at
+			if i+1 < len(moments) && g.Intn(2) == 0 {
+				at = at.Add(999 * time.Millisecond) // just before the next change
+			}
+			if got, err := s.At(t.Context(), q, at); err != nil || got != (Result{v, ok}) {
+				t.Fatalf("%+v at %v: %+v, %v; want %q, %v", q, at, got, err, v, ok)
+			}
+		}
+	}
+	q := tr("x", "").Query()
+	q.Key1 = ""
+	if _, err := s.At(t.Context(), q, now.now()); !errors.Is(err, kvdb.ErrInvalid) {
+		t.Errorf("a bad name: %v, want ErrInvalid", err)
+	}
+}
+
+func TestAt(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		past(t, db, 40, func(s *Store, m *model, g gen) {
 			_, err := g.step(t, s, m)
 			must(t, err)
 		})
 	})
-	t.Run("large", func(t *testing.T) {
-		stageAll(t)
-		set(t, &itemsInline, 256)
-		past(t, kvtest.Open(t), 12, func(s *Store, m *model, g gen) {
-			_, ts := g.file(m, 0, 20)
-			mode := []Mode{Merge, Merge, Replace}[g.Intn(3)]
-			m.importRows(nil, ts, mode)
-			_, err := s.Import(t.Context(), By{}, csvFileOf(ts), ImportOptions{Format: CSV, Mode: mode, SkipRejected: true})
-			must(t, err)
-		})
+}
+
+func TestAtAmongLargeChanges(t *testing.T) {
+	stageAll(t)
+	set(t, &itemsInline, 256)
+	past(t, kvtest.Open(t), 12, func(s *Store, m *model, g gen) {
+		_, ts := g.file(m, 0, 20)
+		mode := []Mode{Merge, Merge, Replace}[g.Intn(3)]
+		m.importRows(nil, ts, mode)
+		_, err := s.Import(t.Context(), By{}, csvFileOf(ts), ImportOptions{Format: CSV, Mode: mode, SkipRejected: true})
+		must(t, err)
 	})
-	t.Run("long ago", func(t *testing.T) {
-		now := newClock()
-		s, m := newStoreAt(t, kvtest.Open(t), now.now), newModel()
-		before := now.now().Add(-time.Second)
-		x := m.mustCreate(t, s, tr("PL", "0"))[0]
-		for i := 1; i < 210; i++ {
-			now.add(time.Second)
-			x.Value2 = fmt.Sprint(i)
-			var err error
-			x, _, err = s.UpdateTranslation(t.Context(), By{}, x, true)
-			must(t, err)
+}
+
+func TestAtLongAgo(t *testing.T) {
+	t.Parallel()
+	now := newClock()
+	s, m := newStoreAt(t, kvtest.Open(t), now.now), newModel()
+	before := now.now().Add(-time.Second)
+	x := m.mustCreate(t, s, tr("PL", "0"))[0]
+	for i := 1; i < 210; i++ {
+		now.add(time.Second)
+		x.Value2 = fmt.Sprint(i)
+		var err error
+		x, _, err = s.UpdateTranslation(t.Context(), By{}, x, true)
+		must(t, err)
+	}
+	for i, want := range map[int]Result{-1: {}, 0: {"0", true}, 1: {"1", true}, 150: {"150", true}, 209: {"209", true}} {
+		if got, err := s.At(t.Context(), x.Query(), before.Add(time.Duration(i+1)*time.Second)); got != want || err != nil {
+			t.Errorf("change %d: %+v, %v; want %+v", i, got, err, want)
 		}
-		for i, want := range map[int]Result{-1: {}, 0: {"0", true}, 1: {"1", true}, 150: {"150", true}, 209: {"209", true}} {
-			if got, err := s.At(t.Context(), x.Query(), before.Add(time.Duration(i+1)*time.Second)); got != want || err != nil {
-				t.Errorf("change %d: %+v, %v; want %+v", i, got, err, want)
-			}
-		}
-	})
+	}
 }
 
 // TestChanges pages through the history, newest first.
 func TestChanges(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		now := newClock()
 		s, m := newStoreAt(t, db, now.now), newModel()

@@ -372,6 +372,7 @@ func TestCounts(t *testing.T) {
 }
 
 func TestSearchWhateverTheCase(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s, m := newStore(t, db), newModel()
 		for i, v := range []string{"Żółw", "żÓŁW", "İstanbul", "istanbul", "5 \u212aelvin", "kelvin", "STRASSE", "straße", "ΣΑΣ", "σας", "naïve", "ＡＢ"} {
@@ -505,6 +506,7 @@ func TestOldSnapshotIsReadToItsEnd(t *testing.T) {
 
 // TestWrongCursorsAndLimits: they are refused as the input that they are.
 func TestWrongCursorsAndLimits(t *testing.T) {
+	t.Parallel()
 	s, _ := seeded(t, kvtest.Open(t), 30)
 	ctx := t.Context()
 	lists := map[string]func(cursor string, limit int) (next string, err error){

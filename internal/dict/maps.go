@@ -91,7 +91,7 @@ func (t *tx) stageMaps(ctx context.Context, spans []span) error {
 			if len(args) < least || len(args) == 0 {
 				continue
 			}
-			key := t.s.keys.StagedMap(t.token, name)
+			key := t.stagedMap(name)
 			pipe.HSet(ctx, key, args...)
 			if !started[name] {
 				started[name] = true

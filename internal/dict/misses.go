@@ -92,15 +92,18 @@ func (m *missCounter) giveBack(counts map[Query]*missCount) {
 	}
 }
 
-// missScript adds counts, and drops what was not seen longest.
+// missScript adds counts, and drops what was not seen longest. What has been answered since it was counted is
+// no miss any more.
 //
-// KEYS: 1 counts, 2 last seen, 3 first seen. ARGV: 1 how many to keep; then for each query: itself, count,
-// first seen, last seen.
+// KEYS: 1 counts, 2 last seen, 3 first seen, then the map of each query. ARGV: 1 how many to keep; then for
+// each query: itself, count, first seen, last seen, its value1.
 var missScript = kvdb.NewScript(`
-for i = 2, #ARGV, 4 do
-  redis.call('ZINCRBY', KEYS[1], ARGV[i + 1], ARGV[i])
-  redis.call('HSETNX', KEYS[3], ARGV[i], ARGV[i + 2])
-  redis.call('ZADD', KEYS[2], 'GT', ARGV[i + 3], ARGV[i])
+for i = 2, #ARGV, 5 do
+  if redis.call('HEXISTS', KEYS[4 + (i - 2) / 5], ARGV[i + 4]) == 0 then
+    redis.call('ZINCRBY', KEYS[1], ARGV[i + 1], ARGV[i])
+    redis.call('HSETNX', KEYS[3], ARGV[i], ARGV[i + 2])
+    redis.call('ZADD', KEYS[2], 'GT', ARGV[i + 3], ARGV[i])
+  end
 end
 local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[1])
 while over > 0 do
@@ -145,12 +148,13 @@ func (s *Store) flushMisses(ctx context.Context) error {
 	if len(counts) == 0 {
 		return nil
 	}
-	args := make([]any, 1, 1+4*len(counts))
+	keys, args := s.missKeys(), make([]any, 1, 1+5*len(counts))
 	args[0] = missesKept
 	for q, c := range counts {
-		args = append(args, missText(q), c.n, c.first, c.last)
+		keys = append(keys, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2))
+		args = append(args, missText(q), c.n, c.first, c.last, q.Value1)
 	}
-	err := kvdb.WriteErr("count the misses", missScript.Run(ctx, s.db, s.missKeys(), args...).Err())
+	err := kvdb.WriteErr("count the misses", missScript.Run(ctx, s.db, keys, args...).Err())
 	if err != nil && !errors.Is(err, kvdb.ErrUnknown) { // what may have been counted is not counted again
 		s.misses.giveBack(counts)
 	}
@@ -159,7 +163,13 @@ func (s *Store) flushMisses(ctx context.Context) error {
 
 // answered forgets the misses that a change has answered.
 func (s *Store) answered(c Change) {
-	if c.Counts.Created == 0 {
+	var queries []any
+	for _, i := range c.Items {
+		if after, before := i.TranslationAfter, i.TranslationBefore; after != nil && (before == nil || before.Query() != after.Query()) {
+			queries = append(queries, missText(after.Query()))
+		}
+	}
+	if queries == nil && !c.Large {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -168,12 +178,6 @@ func (s *Store) answered(c Change) {
 	if c.Large {
 		err = s.sweepMisses(ctx)
 	} else {
-		var queries []any
-		for _, i := range c.Items {
-			if i.TranslationAfter != nil {
-				queries = append(queries, missText(i.TranslationAfter.Query()))
-			}
-		}
 		err = dropMissScript.Run(ctx, s.db, s.missKeys(), queries...).Err()
 	}
 	if err != nil {

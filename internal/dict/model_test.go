@@ -486,20 +486,20 @@ func (g gen) file(m *model, entries, translations int) (es []Entry, ts []Transla
 }
 
 func TestAgainstModel(t *testing.T) {
-	t.Run("single", func(t *testing.T) { againstModel(t, kvtest.Open(t), 300, 40) })
-	t.Run("cluster", func(t *testing.T) { againstModel(t, kvtest.OpenCluster(t), 120, 40) })
-	t.Run("small blocks", func(t *testing.T) {
-		smallBlocks(t)
-		againstModel(t, kvtest.Open(t), 150, 30)
-	})
-	t.Run("staged", func(t *testing.T) {
-		stageAll(t)
-		againstModel(t, kvtest.Open(t), 100, 20)
-	})
-	t.Run("staged on a cluster", func(t *testing.T) {
-		stageAll(t)
-		againstModel(t, kvtest.OpenCluster(t), 50, 20)
-	})
+	t.Parallel()
+	t.Run("single", func(t *testing.T) { againstModel(t, kvtest.Open(t), 250, 40) })
+	t.Run("cluster", func(t *testing.T) { againstModel(t, kvtest.OpenCluster(t), 100, 40) })
+}
+
+func TestAgainstModelInSmallBlocks(t *testing.T) {
+	smallBlocks(t)
+	againstModel(t, kvtest.Open(t), 120, 30)
+}
+
+func TestAgainstModelStaged(t *testing.T) {
+	stageAll(t)
+	t.Run("single", func(t *testing.T) { againstModel(t, kvtest.Open(t), 100, 20) })
+	t.Run("cluster", func(t *testing.T) { againstModel(t, kvtest.OpenCluster(t), 40, 20) })
 }
 
 // againstModel makes random edits, imports and undoings in the store and in the model.

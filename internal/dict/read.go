@@ -20,12 +20,12 @@ import (
 
 var maxFile int64 = 256 << 20 // bytes of a file, also once it is decompressed
 
-const (
-	maxRecord = 1 << 20 // bytes of one row; far more than the fields may hold
-	maxRatio  = 1000    // of what a bz2 file unpacks to and its size; code lists have 5 to 50
+var (
+	maxRecord   int64 = 1 << 20  // bytes of one row; far more than the fields may hold
+	unpackedAny int64 = 16 << 20 // bytes to which any bz2 file may unpack
 )
 
-var unpackedAny int64 = 16 << 20 // bytes to which any bz2 file may unpack
+const maxRatio = 1000 // of what a larger one unpacks to and its size; code lists have 5 to 50
 
 // FileError says that a file as a whole can't be imported.
 type FileError struct {

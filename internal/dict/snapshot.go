@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -75,6 +76,7 @@ func (r runState) most(sp span) int64 {
 // blockKept after a later version has replaced them.
 type snapshot struct {
 	version int64
+	text    string // the version as Redis has it
 	runs    [runs]runState
 	pairs   map[string]int64 // system1/key1/system2/key2 → translations
 	names   map[string]int64 // system/key → entries
@@ -86,17 +88,21 @@ var errGone = errors.New("dict: the snapshot is too old")
 // snapshot returns the dictionaries as they are now. One small round trip when nothing has changed.
 func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	have := s.current.Load()
-	version, err := s.db.Client().Get(ctx, s.keys.Version()).Int64()
+	text, err := s.db.Client().Get(ctx, s.keys.Version()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, kvdb.ReadErr("read the dictionaries", err)
 	}
-	if have != nil && have.version == version {
+	if have != nil && have.text == text {
 		return have, nil
+	}
+	version, err := parseVersion(text)
+	if err != nil {
+		return nil, err
 	}
 	s.loading.Lock() // many who find a new version load it once
 	defer s.loading.Unlock()
-	if have = s.current.Load(); have != nil && have.version >= version {
-		return have, nil
+	if now := s.current.Load(); now != nil && now != have && now.version >= version {
+		return now, nil
 	}
 	sn, err := s.load(ctx)
 	if err != nil {
@@ -106,34 +112,60 @@ func (s *Store) snapshot(ctx context.Context) (*snapshot, error) {
 	return sn, nil
 }
 
-// load reads a snapshot, all of it at one moment.
-func (s *Store) load(ctx context.Context) (*snapshot, error) {
-	var fences [runs]*redis.MapStringStringCmd
-	pipe := s.db.Client().TxPipeline()
-	version := pipe.Get(ctx, s.keys.Version())
-	for i, name := range runNames {
-		fences[i] = pipe.HGetAll(ctx, s.keys.Fences(name)) // one field a block: some thousands at a million records
+// parseVersion reads the number of a version: "" is 0, when nothing has been changed yet.
+func parseVersion(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
 	}
-	pairs := pipe.HGetAll(ctx, s.keys.Pairs())
-	names := pipe.HGetAll(ctx, s.keys.Names())
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	number, _, _ := strings.Cut(text, " ")
+	return strconv.ParseInt(number, 10, 64)
+}
+
+// loadScript reads all of a snapshot at one moment. A transaction would do, but a server that is out of memory
+// refuses even to read in one.
+//
+// KEYS: 1 version, then hashes. Returns the version, "" = none, and the fields and values of each hash.
+var loadScript = kvdb.NewScript(`
+local all = {redis.call('GET', KEYS[1]) or ''}
+for i = 2, #KEYS do all[i] = redis.call('HGETALL', KEYS[i]) end
+return all`)
+
+// load reads a snapshot.
+func (s *Store) load(ctx context.Context) (*snapshot, error) {
+	keys := []string{s.keys.Version()}
+	for _, name := range runNames {
+		keys = append(keys, s.keys.Fences(name)) // one field a block: some thousands at a million records
+	}
+	reply, err := loadScript.Run(ctx, s.db, append(keys, s.keys.Pairs(), s.keys.Names())).Slice()
+	if err != nil {
 		return nil, err
 	}
 	sn := &snapshot{}
-	var err error
-	if sn.version, err = version.Int64(); err != nil && !errors.Is(err, redis.Nil) {
+	sn.text, _ = reply[0].(string)
+	if sn.version, err = parseVersion(sn.text); err != nil {
 		return nil, err
 	}
-	for i := range fences {
-		if sn.runs[i], err = parseFences(fences[i].Val()); err != nil {
+	for i := range sn.runs {
+		if sn.runs[i], err = parseFences(fieldsOfReply(reply[1+i])); err != nil {
 			return nil, err
 		}
 	}
-	if sn.pairs, err = parseCounts(pairs.Val()); err != nil {
+	if sn.pairs, err = parseCounts(fieldsOfReply(reply[1+runs])); err != nil {
 		return nil, err
 	}
-	sn.names, err = parseCounts(names.Val())
+	sn.names, err = parseCounts(fieldsOfReply(reply[2+runs]))
 	return sn, err
+}
+
+// fieldsOfReply makes a map of fields and values in turn.
+func fieldsOfReply(reply any) map[string]string {
+	list, _ := reply.([]any)
+	m := make(map[string]string, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		field, _ := list[i].(string)
+		m[field], _ = list[i+1].(string)
+	}
+	return m
 }
 
 func parseFences(fields map[string]string) (runState, error) {

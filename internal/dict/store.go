@@ -195,6 +195,7 @@ func (s *Store) UpdateEntry(ctx context.Context, by By, e Entry) (Entry, Change,
 	if c.ID == "" {
 		return old, c, nil
 	}
+	s.answered(c)
 	made, err := c.entryMade(e)
 	return made, c, err
 }

@@ -15,6 +15,7 @@ import (
 func entry(value string) Entry { return Entry{System: "CRM", Key: "COUNTRY", Value: value} }
 
 func TestEditEntries(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s, ctx, by := newStore(t, db), t.Context(), By{Who: "u"}
 		pl, c, err := s.CreateEntry(ctx, by, Entry{ID: "mine", System: "CRM", Key: "COUNTRY", Value: "PL", Version: 7})
@@ -81,6 +82,7 @@ func TestEditEntries(t *testing.T) {
 }
 
 func TestEditTranslations(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s, ctx, by := newStore(t, db), t.Context(), By{Who: "u"}
 		var missing *MissingEntriesError
@@ -192,6 +194,7 @@ func TestVersionOfAll(t *testing.T) {
 }
 
 func TestInvalidEdits(t *testing.T) {
+	t.Parallel()
 	s, ctx := newStore(t, kvtest.Open(t)), t.Context()
 	long := strings.Repeat("x", MaxValue+1)
 	for _, c := range []struct {
@@ -254,6 +257,7 @@ func TestInvalidEdits(t *testing.T) {
 // TestOneOp: what is sent again with its operation is not done again, and its answer is that of the first time;
 // an operation can't become another one.
 func TestOneOp(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s, ctx := newStore(t, db), t.Context()
 		_, ts, es := setUp(t, s)
@@ -353,6 +357,7 @@ func TestOneOp(t *testing.T) {
 
 // TestOneOpAtOnce: an operation that is sent twice at the same time, here or by another process, is done once, and both hear that.
 func TestOneOpAtOnce(t *testing.T) {
+	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		stores := []*Store{newStore(t, db), newStore(t, db)}
 		for i := range 20 {

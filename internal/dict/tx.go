@@ -16,8 +16,10 @@ import (
 type tx struct {
 	s      *Store
 	by     By
-	own    bool // by.Op is ours: nobody will ask for it again
+	own    bool   // by.Op is ours: nobody will ask for it again
+	mark   string // that by.Op was given up with before; "" = it was not
 	token  string
+	tries  int
 	leased bool
 	sn     *snapshot
 	plan   *plan
@@ -60,7 +62,7 @@ func (t *tx) try(ctx context.Context, prepare func(context.Context, *snapshot) (
 	if err != nil || p == nil {
 		return Change{}, err
 	}
-	*t = tx{s: s, by: t.by, own: t.own, token: t.token, leased: t.leased, serial: t.serial,
+	*t = tx{s: s, by: t.by, own: t.own, mark: t.mark, token: t.token, tries: t.tries + 1, leased: t.leased, serial: t.serial,
 		sn: sn, plan: p, version: sn.version + 1, fresh: map[string][]byte{}}
 	p.reset()
 	if err := p.compare(ctx, s, sn); err != nil {
@@ -84,12 +86,23 @@ func (t *tx) try(ctx context.Context, prepare func(context.Context, *snapshot) (
 	return t.commit(ctx)
 }
 
+// text is the version as Redis is to have it: its number, and what tells it from a version of the same number
+// that a server has forgotten.
+func (t *tx) text() string { return formatInt(t.version) + " " + t.token }
+
+// stagedMap is the key of a map that is being prepared. Each try has its own: what an earlier one has left
+// may hold too much.
+func (t *tx) stagedMap(pair string) string {
+	return t.s.keys.StagedMap(t.token+"."+strconv.Itoa(t.tries), pair)
+}
+
 // awaitLease waits a while for another's large change. With a lease of our own there is nothing to wait for.
 func (t *tx) awaitLease(ctx context.Context) error {
 	if t.leased {
 		return t.renew(ctx)
 	}
-	deadline := t.s.now().Add(leaseWait)
+	wait := time.NewTimer(leaseWait)
+	defer wait.Stop()
 	for {
 		n, err := t.s.db.Client().Exists(ctx, t.s.keys.Lease()).Result()
 		if err != nil {
@@ -98,11 +111,10 @@ func (t *tx) awaitLease(ctx context.Context) error {
 		if n == 0 {
 			return nil
 		}
-		if !t.s.now().Before(deadline) {
-			return errLeased()
-		}
 		select {
 		case <-ctx.Done():
+			return errLeased()
+		case <-wait.C:
 			return errLeased()
 		case <-time.After(50 * time.Millisecond):
 		}
@@ -119,11 +131,11 @@ func (t *tx) acquire(ctx context.Context) error {
 		return errStale // somebody else's; wait for it like everyone
 	}
 	t.leased = true
-	version, err := t.s.db.Client().Get(ctx, t.s.keys.Version()).Int64()
+	version, err := t.s.db.Client().Get(ctx, t.s.keys.Version()).Result()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return kvdb.ReadErr("prepare the change", err)
 	}
-	if version != t.sn.version {
+	if version != t.sn.text {
 		return errStale // but now we have the lease, and nobody else commits
 	}
 	return nil

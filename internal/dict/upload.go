@@ -153,6 +153,9 @@ func (r *uploadReader) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		part, err := r.s.db.Client().Get(r.ctx, r.s.keys.UploadPart(r.id, r.n)).Result()
+		if errors.Is(err, redis.Nil) {
+			return 0, &FileError{Message: "The file is no longer kept. Send it again."}
+		}
 		if err != nil {
 			return 0, kvdb.ReadErr("read the upload", err)
 		}

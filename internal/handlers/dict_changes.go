@@ -135,7 +135,10 @@ func (p *dictPages) undoAgain(c echo.Context, status int, err error, form *dictv
 	if wantsFragment(c.Request()) {
 		return p.again(c, status, err, dictview.UndoPanel(*form), nil)
 	}
-	return p.renderChange(c, status, form)
+	if trouble := p.renderChange(c, status, form); trouble != nil {
+		return err // the page can't be shown, and that must not hide what became of the change
+	}
+	return nil
 }
 
 // changeHead is what a list says of the change that touched a row last.

@@ -27,10 +27,9 @@ const (
 	pickReverse     = "reverse"
 )
 
-// ends are the entries that a form speaks of: their fields and what is typed in them. The value of the second may be none of
-// the form's.
+// end is an entry that a form speaks of: the names of its fields, and what is typed in them.
 type end struct {
-	system, key, value string // names of the fields; value "" = there is no such field
+	system, key, value string // value "" = the form has no such field
 	typed              dict.Entry
 }
 
@@ -166,9 +165,9 @@ func (p *dictPages) filterBy(ctx context.Context, systems []dict.Count, suffix, 
 	}, nil
 }
 
-func options(any string, names []string) []ui.Option {
+func options(all string, names []string) []ui.Option {
 	out := make([]ui.Option, 0, len(names)+1)
-	out = append(out, ui.Option{Text: any})
+	out = append(out, ui.Option{Text: all})
 	for _, n := range names {
 		out = append(out, ui.Option{Value: n})
 	}

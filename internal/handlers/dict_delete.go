@@ -20,7 +20,7 @@ const shownUses = 10
 type deleting struct {
 	list, verb, object string
 	columns            string
-	ask                func(op, back string) (dictview.Deletion, error)
+	ask                func(op, back string) dictview.Deletion
 	do                 func(by dict.By) (dict.Change, error)
 	before             string
 	said               func(dict.Change) string
@@ -32,7 +32,11 @@ func (p *dictPages) askEntry(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.ask(c, p.entryDeleting(c, e))
+	uses, err := p.usesOf(c.Request().Context(), e)
+	if err != nil {
+		return err
+	}
+	return p.ask(c, p.entryDeleting(c, e, uses))
 }
 
 // deleteEntry serves POST /dictionaries/entries/:id/delete with the fields op, version and uses: how many translations were
@@ -44,28 +48,28 @@ func (p *dictPages) deleteEntry(c echo.Context) error {
 		return err
 	}
 	e, err := p.Dict.Entry(ctx, param(c, "id"))
-	d := p.entryDeleting(c, e)
-	switch {
-	case errors.Is(err, kvdb.ErrNotFound):
-		return p.goneAlready(c, f, d)
-	case err != nil:
-		return err
+	if errors.Is(err, kvdb.ErrNotFound) {
+		return p.goneAlready(c, f, p.entryDeleting(c, e, uses{}))
 	}
-	_, total, err := p.usesOf(ctx, e)
 	if err != nil {
 		return err
 	}
-	if f.word("uses") != strconv.FormatInt(total, 10) && !f.check {
+	uses, err := p.usesOf(ctx, e)
+	if err != nil {
+		return err
+	}
+	d := p.entryDeleting(c, e, uses)
+	if f.word("uses") != strconv.FormatInt(uses.total, 10) && !f.check {
 		return p.askAgain(c, f, d, http.StatusConflict, dictview.Typing, kvdb.ErrConflict)
 	}
 	return p.delete(c, f, d)
 }
 
-func (p *dictPages) entryDeleting(c echo.Context, e dict.Entry) deleting {
+func (p *dictPages) entryDeleting(c echo.Context, e dict.Entry, uses uses) deleting {
 	ctx, id := c.Request().Context(), param(c, "id")
 	return deleting{
 		list: "dict.entries", verb: verbEntryDelete, object: "entry " + id, columns: dictview.EntryColumns, before: entryText(e),
-		ask: func(op, back string) (dictview.Deletion, error) { return p.entryDeletion(c, e, op, back) },
+		ask: func(op, back string) dictview.Deletion { return p.view(c).entryDeletion(e, uses, op, back) },
 		do: func(by dict.By) (dict.Change, error) {
 			return p.Dict.DeleteEntry(ctx, by, id, e.Version)
 		},
@@ -78,61 +82,42 @@ func (p *dictPages) entryDeleting(c echo.Context, e dict.Entry) deleting {
 	}
 }
 
-func (p *dictPages) entryDeletion(c echo.Context, e dict.Entry, op, back string) (dictview.Deletion, error) {
-	with, total, err := p.usesOf(c.Request().Context(), e)
-	if err != nil {
-		return dictview.Deletion{}, err
-	}
-	row := p.view(c).entryRow(e, dict.Uses{}, nil)
-	d := dictview.Deletion{
-		ID: row.ID, Suffix: e.ID, Columns: dictview.EntryColumns, Label: row.Label, Text: "No translation goes with it. It can be undone.", Confirm: "Delete the entry",
-		Action: p.url("dict.entry.delete", e.ID), Cancel: p.url("dict.entry", e.ID), More: total - int64(len(with)),
-		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(e.Version, 10), "uses", strconv.FormatInt(total, 10)),
-	}
-	if total > 0 {
-		d.Text = plural(total, "translation") + " will be deleted with it. It can be undone."
-		d.Confirm = "Delete the entry and " + plural(total, "translation")
-		if row.AsSource.URL != "" {
-			d.All = []dictview.Link{{Text: "all that map from it", URL: row.AsSource.URL}, {Text: "all that map to it", URL: row.AsTarget.URL}}
-		}
-	}
-	for _, t := range with {
-		d.With = append(d.With, dictLinks{url: p.url}.translationRow(t, nil))
-	}
-	return d, nil
+// uses are the translations that an entry is part of: the first of them, and how many there are.
+type uses struct {
+	first []dict.Translation
+	total int64
 }
 
-// usesOf returns the first translations that an entry is part of, and how many there are.
-func (p *dictPages) usesOf(ctx context.Context, e dict.Entry) (first []dict.Translation, total int64, err error) {
-	uses, err := p.Dict.Uses(ctx, []dict.Entry{e})
+func (p *dictPages) usesOf(ctx context.Context, e dict.Entry) (out uses, err error) {
+	counts, err := p.Dict.Uses(ctx, []dict.Entry{e})
 	if err != nil {
-		return nil, 0, err
+		return out, err
 	}
-	total = uses[0].AsSource + uses[0].AsTarget
+	out.total = counts[0].AsSource + counts[0].AsTarget
 	self, err := p.Dict.Lookup(ctx, dict.Query{System1: e.System, Key1: e.Key, Value1: e.Value, System2: e.System, Key2: e.Key})
 	if err != nil {
-		return nil, 0, err
+		return out, err
 	}
 	if self.Found && self.Value2 == e.Value { // it maps from itself to itself: one, not two
-		total--
+		out.total--
 	}
 	// A filter can't ask for the empty value, but that one sorts first.
 	from, err := p.Dict.Translations(ctx, dict.Filter{System1: e.System, Key1: e.Key, Value1: e.Value}, dict.ListOptions{Limit: shownUses})
 	if err != nil {
-		return nil, 0, err
+		return out, err
 	}
 	to, err := p.Dict.Reverse(ctx, e, dict.ListOptions{Limit: shownUses})
 	if err != nil {
-		return nil, 0, err
+		return out, err
 	}
 	seen, want := map[string]bool{}, dict.Entry{System: e.System, Key: e.Key, Value: e.Value}
 	for _, t := range append(from.Items, to.Items...) {
-		if (t.Source() == want || t.Target() == want) && !seen[t.ID] && len(first) < shownUses {
+		if (t.Source() == want || t.Target() == want) && !seen[t.ID] && len(out.first) < shownUses {
 			seen[t.ID] = true
-			first = append(first, t)
+			out.first = append(out.first, t)
 		}
 	}
-	return first, total, nil
+	return out, nil
 }
 
 // askTranslation serves GET /dictionaries/translations/:id/delete.
@@ -167,12 +152,12 @@ func (p *dictPages) translationDeleting(c echo.Context, t dict.Translation) dele
 	id := param(c, "id")
 	return deleting{
 		list: "dict.translations", verb: verbTranslationDelete, object: "translation " + id, columns: dictview.TranslationColumns, before: wholeText(t),
-		ask: func(op, back string) (dictview.Deletion, error) {
+		ask: func(op, back string) dictview.Deletion {
 			return dictview.Deletion{
 				ID: itemID(t.ID), Suffix: t.ID, Columns: dictview.TranslationColumns, Label: wholeText(t), Text: "Its two entries stay. It can be undone.",
 				Confirm: "Delete the translation", Action: p.url("dict.translation.delete", t.ID), Cancel: p.url("dict.translation", t.ID),
 				Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(t.Version, 10)),
-			}, nil
+			}
 		},
 		do: func(by dict.By) (dict.Change, error) {
 			return p.Dict.DeleteTranslation(c.Request().Context(), by, id, t.Version)
@@ -183,11 +168,7 @@ func (p *dictPages) translationDeleting(c echo.Context, t dict.Translation) dele
 
 // ask puts the question.
 func (p *dictPages) ask(c echo.Context, d deleting) error {
-	question, err := d.ask(newOp(), backOf(c, p.url(d.list)))
-	if err != nil {
-		return err
-	}
-	return p.renderDeletion(c, http.StatusOK, nil, d, question)
+	return p.renderDeletion(c, http.StatusOK, nil, d, d.ask(newOp(), backOf(c, p.url(d.list))))
 }
 
 // askAgain puts the question again, with what has come between. The token stays where nobody knows whether it was done.
@@ -196,10 +177,7 @@ func (p *dictPages) askAgain(c echo.Context, f posted, d deleting, status int, s
 	if state == dictview.Unknown {
 		op = f.op
 	}
-	question, err := d.ask(op, f.back)
-	if err != nil {
-		return why
-	}
+	question := d.ask(op, f.back)
 	question.State = state
 	if state == dictview.Typing {
 		question.Notice = "It has changed since you were asked: look again."
@@ -208,6 +186,7 @@ func (p *dictPages) askAgain(c echo.Context, f posted, d deleting, status int, s
 }
 
 func (p *dictPages) renderDeletion(c echo.Context, status int, err error, d deleting, question dictview.Deletion) error {
+	question.Alone = !wantsFragment(c.Request())
 	page := dictview.DeletionPage{Page: p.page(c, "Delete "+question.Label, p.crumbs(d.list, question.Label)...), Deletion: question}
 	return p.again(c, status, err, dictview.DeletionItem(question), dictview.DeletionPageOf(page))
 }

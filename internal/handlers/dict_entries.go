@@ -158,7 +158,7 @@ func (p *dictPages) renderEntryForm(c echo.Context, status int, err error, f dic
 	if trouble != nil && err == nil {
 		return trouble // a form that is shown again does without
 	}
-	f.Choices = choices
+	f.Choices, f.Alone = choices, !wantsFragment(c.Request())
 	crumbs := append(p.crumbs("dict.entries"), layout.Crumb{Text: f.Title})
 	page := dictview.EntryPage{Page: p.page(c, f.Title, crumbs...), Form: &f, List: p.entriesLink()}
 	return p.again(c, status, err, dictview.EntryFormItem(f), dictview.Entry(page))

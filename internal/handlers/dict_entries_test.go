@@ -261,7 +261,7 @@ func TestAnUnknownOutcomeIsSaidAndCanBeChecked(t *testing.T) {
 			a.deps.DB.Client().AddHook(deaf)
 			e := a.addEntry("CRM", "code", "old")
 			fields := instead(fieldsOf(rows(t, a.show("/dictionaries/entries/"+e.ID+"/edit", fragment))), "value", "new")
-			deaf.mute.Store(!made)
+			deaf.lost.Store(!made)
 			deaf.on.Store(true)
 			rec := a.send("/dictionaries/entries/"+e.ID, fields, fragment)
 			wantStatus(t, rec, http.StatusGatewayTimeout)
@@ -274,13 +274,12 @@ func TestAnUnknownOutcomeIsSaidAndCanBeChecked(t *testing.T) {
 				t.Error("what was typed is lost, or nobody is told")
 			}
 			wantStatus(t, a.send("/dictionaries/entries/"+e.ID, append(fieldsOf(d), "check", "1"), fragment), http.StatusGatewayTimeout) // still deaf
-			if !made {
-				page := a.send("/dictionaries/entries/"+e.ID, fields)
-				wantStatus(t, page, http.StatusGatewayTimeout)
-				wantText(t, doc(t, page).Find(testid("entry-form")), "It is not known", "Check")
-			}
+			page := a.send("/dictionaries/entries/"+e.ID, append(fieldsOf(d), "check", "1"))
+			wantStatus(t, page, http.StatusGatewayTimeout)
+			wantText(t, doc(t, page).Find(testid("entry-form")), "It is not known", "Check")
 
 			deaf.on.Store(false)
+			deaf.deaf.Store(false)
 			rec = a.send("/dictionaries/entries/"+e.ID, append(fieldsOf(d), "check", "1"), fragment)
 			if made {
 				wantStatus(t, rec, http.StatusOK)
@@ -346,5 +345,42 @@ func TestDeletingAnEntrySaysFirstWhatGoesWithIt(t *testing.T) {
 	undo, _ := rows(t, a.send("/dictionaries/entries/"+id+"/delete", fieldsOf(d), fragment)).Find("a").Attr("href")
 	if undo != "/dictionaries/changes" {
 		t.Errorf("history: %q", undo)
+	}
+}
+
+func TestAnUnknownDeletionCanBeChecked(t *testing.T) {
+	t.Parallel()
+	for _, made := range []bool{true, false} {
+		t.Run(fmt.Sprintf("made %t", made), func(t *testing.T) {
+			t.Parallel()
+			a, deaf := newDictApp(t), &deafness{}
+			a.deps.DB.Client().AddHook(deaf)
+			a.addTranslation("CRM", "code", "AW", "BILLING", "code", "533")
+			e, err := a.deps.Dict.Entries(t.Context(), filterSystem("CRM"), limit(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := "/dictionaries/entries/" + e.Items[0].ID + "/delete"
+			fields := fieldsOf(rows(t, a.show(path, fragment)))
+			deaf.lost.Store(!made)
+			deaf.on.Store(true)
+			rec := a.send(path, fields, fragment)
+			wantStatus(t, rec, http.StatusGatewayTimeout)
+			d := rows(t, rec)
+			wantText(t, d.Find(testid("deletion")), "It is not known whether it was deleted", "Check")
+			deaf.on.Store(false)
+			rec = a.send(path, append(fieldsOf(d), "check", "1"), fragment)
+			if made {
+				wantStatus(t, rec, http.StatusOK)
+				wantText(t, rows(t, rec).Find(testid("deleted")), "It is deleted.")
+				wantList(t, a.all())
+				return
+			}
+			wantStatus(t, rec, http.StatusConflict)
+			d = rows(t, rec)
+			wantText(t, d.Find(testid("deletion")), "It was not deleted", "Delete the entry and 1 translation")
+			wantStatus(t, a.send(path, fieldsOf(d), fragment), http.StatusOK)
+			wantList(t, a.all())
+		})
 	}
 }

@@ -194,23 +194,25 @@ func wantList(t testing.TB, got []string, want ...string) {
 	}
 }
 
-// deafness loses the answers to commits: they are made, and nobody hears of it.
+// deafness loses the answer to the next change of the dictionaries, or the change itself, and then the way to Redis for all about
+// them.
 type deafness struct {
-	on   atomic.Bool // the answer is lost
-	mute atomic.Bool // the command too
+	on   atomic.Bool
+	lost atomic.Bool // the change is not made either
+	deaf atomic.Bool
 }
 
 func (d *deafness) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (d *deafness) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		args := cmd.Args()
-		commits := strings.HasPrefix(cmd.Name(), "eval") && len(args) > 3 && strings.Contains(fmt.Sprint(args[3]), "{dict}:version")
-		if !commits || !d.on.Load() {
+		change := strings.HasPrefix(cmd.Name(), "eval")
+		if !d.on.Load() || !strings.Contains(fmt.Sprint(cmd.Args()...), "{dict}") || !change && !d.deaf.Load() {
 			return next(ctx, cmd)
 		}
-		if !d.mute.Load() {
+		if !d.deaf.Swap(true) && !d.lost.Load() {
 			if err := next(ctx, cmd); err != nil {
+				d.deaf.Store(false) // the script was not known: it comes again, as a whole
 				return err
 			}
 		}

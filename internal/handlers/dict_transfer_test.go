@@ -256,6 +256,25 @@ func TestTheHistoryShowsAndUndoes(t *testing.T) {
 	wantText(t, doc(t, newDictApp(t).show("/dictionaries/changes")).Find(".empty"), "Nothing was changed so far")
 }
 
+func TestAnUnknownUndoCanBeChecked(t *testing.T) {
+	t.Parallel()
+	a, deaf := newDictApp(t), &deafness{}
+	a.deps.DB.Client().AddHook(deaf)
+	a.addEntry("CRM", "code", "AW")
+	fields := hiddenOf(doc(t, a.show("/dictionaries/changes/1")).Find(testid("undo")))
+	deaf.on.Store(true)
+	rec := a.send("/dictionaries/changes/1/undo", fields, fragment)
+	wantStatus(t, rec, http.StatusGatewayTimeout)
+	d := doc(t, rec)
+	wantText(t, d.Find(testid("undo")), "It is not known whether it was undone", "Check")
+	deaf.on.Store(false)
+	rec = a.send("/dictionaries/changes/1/undo", append(hiddenOf(d.Find("body")), "check", "1"), fragment)
+	if to := rec.Header().Get("HX-Redirect"); to != "/dictionaries/changes/2" {
+		t.Errorf("leads to %q", to)
+	}
+	wantList(t, a.allEntries())
+}
+
 func TestTheHistoryIsPaged(t *testing.T) {
 	t.Parallel()
 	a := newDictApp(t)

@@ -49,30 +49,11 @@ var sorts = map[string]struct {
 // translationList reads a page of the list. here is its address without what is empty.
 func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationList, filters dictview.Filters, here url.Values, err error) {
 	ctx, view := c.Request().Context(), p.view(c)
-	from, to := pair{query(c, "system1"), query(c, "key1")}, pair{query(c, "system2"), query(c, "key2")}
-	f := dict.Filter{Q: query(c, "q"), Value1: text(c, "value1"), Value2: text(c, "value2")}
-	systems, err := p.Dict.Systems(ctx)
+	filters, f, here, err := p.translationFilters(c)
 	if err != nil {
 		return list, filters, nil, err
 	}
-	filters = dictview.Filters{URL: p.url("dict.translations"), Search: ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any of the six fields", Value: f.Q}}
-	if filters.From, err = p.filterBy(ctx, systems, "1", "From ", &from); err != nil {
-		return list, filters, nil, err
-	}
-	if filters.To, err = p.filterBy(ctx, systems, "2", "To ", &to); err != nil {
-		return list, filters, nil, err
-	}
-	f.System1, f.Key1, f.System2, f.Key2 = from.system, from.key, to.system, to.key
-	here = values("q", f.Q, "system1", f.System1, "key1", f.Key1, "value1", f.Value1, "system2", f.System2, "key2", f.Key2, "value2", f.Value2)
-	if encode(here) != "" {
-		filters.Clear = p.url("dict.translations")
-	}
-	sort := query(c, "sort")
-	if sort != "source" { // which is what it is without
-		here.Set("sort", sort)
-	}
-	filters.Sort = sortChoice(sort)
-	filters.Chips = p.valueChips(here)
+	sort := here.Get("sort")
 	order := listOptions(c)
 	order.Sort, order.Desc = sorts[sort].by, sorts[sort].desc
 	page, err := p.Dict.Translations(ctx, f, order)
@@ -85,12 +66,43 @@ func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationLi
 	list.Source, list.Target = p.sortHeads(here, sort)
 	list.Pager = view.pager("dict.translations", here, placeOf(page, true))
 	if view.edit {
-		list.AddURL = p.url("dict.translations.new", values("system1", from.system, "key1", from.key, "value1", f.Value1, "system2", to.system, "key2", to.key))
+		list.AddURL = p.url("dict.translations.new", values("system1", f.System1, "key1", f.Key1, "value1", f.Value1, "system2", f.System2, "key2", f.Key2))
 	}
 	if len(list.Rows) == 0 {
 		list.Nothing = view.nothing(page.All, "translations", filters.Clear)
 	}
 	return list, filters, withPlace(c, here), nil
+}
+
+// translationFilters reads what the list is narrowed to. here is the query that says it, with the order.
+func (p *dictPages) translationFilters(c echo.Context) (filters dictview.Filters, f dict.Filter, here url.Values, err error) {
+	ctx := c.Request().Context()
+	from, to := pair{query(c, "system1"), query(c, "key1")}, pair{query(c, "system2"), query(c, "key2")}
+	systems, err := p.Dict.Systems(ctx)
+	if err != nil {
+		return filters, f, nil, err
+	}
+	filters.URL, filters.Search = p.url("dict.translations"), ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any of the six fields", Value: query(c, "q")}
+	if filters.From, err = p.filterBy(ctx, systems, "1", "From ", &from); err != nil {
+		return filters, f, nil, err
+	}
+	if filters.To, err = p.filterBy(ctx, systems, "2", "To ", &to); err != nil {
+		return filters, f, nil, err
+	}
+	f = dict.Filter{
+		Q:       query(c, "q"),
+		System1: from.system, Key1: from.key, Value1: text(c, "value1"),
+		System2: to.system, Key2: to.key, Value2: text(c, "value2"),
+	}
+	here = values("q", f.Q, "system1", f.System1, "key1", f.Key1, "value1", f.Value1, "system2", f.System2, "key2", f.Key2, "value2", f.Value2)
+	if encode(here) != "" {
+		filters.Clear = p.url("dict.translations")
+	}
+	if sort := query(c, "sort"); sorts[sort].by != dict.SortSource || sorts[sort].desc {
+		here.Set("sort", sort)
+	}
+	filters.Sort, filters.Chips = sortChoice(here.Get("sort")), p.valueChips(here)
+	return filters, f, here, nil
 }
 
 func sortChoice(sort string) ui.SelectProps {
@@ -225,7 +237,7 @@ func (p *dictPages) renderTranslationForm(c echo.Context, status int, err error,
 	if trouble != nil && err == nil {
 		return trouble // a form that is shown again does without
 	}
-	f.Choices = choices
+	f.Choices, f.Alone = choices, !wantsFragment(c.Request())
 	crumbs := append(p.crumbs("dict.translations"), layout.Crumb{Text: f.Title})
 	page := dictview.TranslationPage{Page: p.page(c, f.Title, crumbs...), Form: &f, List: p.translationsLink()}
 	return p.again(c, status, err, dictview.TranslationFormItem(f), dictview.Translation(page))

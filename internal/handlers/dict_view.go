@@ -189,7 +189,7 @@ func (l dictLinks) entryForm(e dict.Entry, op, back string) dictview.EntryForm {
 	f := dictview.EntryForm{
 		Form: dictview.Form{
 			ID: "add", Suffix: "new", Title: "New entry", Draft: "entry-new", New: true,
-			Action: list, Edit: l.url("dict.entries.new"), Cancel: back, Hidden: hidden("op", op, "back", back),
+			Action: list, Edit: l.url("dict.entries.new"), Cancel: back, Back: back, Hidden: hidden("op", op, "back", back),
 		},
 		System: dictview.Input{Value: e.System}, Key: dictview.Input{Value: e.Key}, Value: dictview.Input{Value: e.Value},
 	}
@@ -206,7 +206,7 @@ func (l dictLinks) translationForm(t dict.Translation, op, back string) dictview
 	f := dictview.TranslationForm{
 		Form: dictview.Form{
 			ID: "add", Suffix: "new", Title: "New translation", Draft: "translation-new", New: true,
-			Action: list, Edit: l.url("dict.translations.new"), Cancel: back, Hidden: hidden("op", op, "back", back),
+			Action: list, Edit: l.url("dict.translations.new"), Cancel: back, Back: back, Hidden: hidden("op", op, "back", back),
 		},
 		System1: dictview.Input{Value: t.System1}, Key1: dictview.Input{Value: t.Key1}, Value1: dictview.Input{Value: t.Value1},
 		System2: dictview.Input{Value: t.System2}, Key2: dictview.Input{Value: t.Key2}, Value2: dictview.Input{Value: t.Value2},
@@ -234,9 +234,30 @@ func firstEmpty(last string, pairs ...string) string {
 func (l dictLinks) itemForm(id string, version int64, what, title, op, back string) dictview.Form {
 	return dictview.Form{
 		ID: itemID(id), Suffix: id, Title: title, Draft: what + "-" + id,
-		Action: l.url("dict."+what+".save", id), Edit: l.url("dict."+what+".edit", id), Cancel: l.url("dict."+what, id),
+		Action: l.url("dict."+what+".save", id), Edit: l.url("dict."+what+".edit", id), Cancel: l.url("dict."+what, id), Back: back,
 		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(version, 10)),
 	}
+}
+
+// entryDeletion asks before an entry is deleted, and says what goes with it.
+func (l dictLinks) entryDeletion(e dict.Entry, with uses, op, back string) dictview.Deletion {
+	row := l.entryRow(e, dict.Uses{}, nil)
+	d := dictview.Deletion{
+		ID: row.ID, Suffix: e.ID, Columns: dictview.EntryColumns, Label: row.Label, Text: "No translation goes with it. It can be undone.", Confirm: "Delete the entry",
+		Action: l.url("dict.entry.delete", e.ID), Cancel: l.url("dict.entry", e.ID), More: with.total - int64(len(with.first)),
+		Hidden: hidden("op", op, "back", back, "version", strconv.FormatInt(e.Version, 10), "uses", strconv.FormatInt(with.total, 10)),
+	}
+	if with.total > 0 {
+		d.Text = plural(with.total, "translation") + " will be deleted with it. It can be undone."
+		d.Confirm = "Delete the entry and " + plural(with.total, "translation")
+		if row.AsSource.URL != "" {
+			d.All = []dictview.Link{{Text: "all that map from it", URL: row.AsSource.URL}, {Text: "all that map to it", URL: row.AsTarget.URL}}
+		}
+	}
+	for _, t := range with.first {
+		d.With = append(d.With, l.translationRow(t, nil))
+	}
+	return d
 }
 
 func (l dictLinks) changeRow(c dict.Change) dictview.ChangeRow {

@@ -4,6 +4,10 @@
 // Every call is one operation: a row for the route table, an input struct, an answer type and a function between
 // them. The OpenAPI document is made from these types, and the requests are decoded by them, so that the
 // two can't differ.
+//
+// huma makes the schemas and the document, and no more than that. It would serve the calls, too, but it decodes each
+// body twice (the benchmarks tell), keeps a whole file in memory, takes a field's name in any case, replaces text
+// that is not UTF-8, and answers past the one error handler in words that only its globals can change.
 package api
 
 import (

@@ -32,7 +32,7 @@ func auditRecordOf(r audit.Record) AuditRecord {
 type listAuditInput struct {
 	paging
 	Actor  string    `query:"actor" doc:"Only by this user or token."`
-	Verb   string    `query:"verb" doc:"Only this verb."`
+	Verb   string    `query:"verb" doc:"Only this verb, or all that begin with it: entry is entry.create, too."`
 	Object string    `query:"object" doc:"Only with this text in the object."`
 	From   time.Time `query:"from" doc:"Not before this time."`
 	To     time.Time `query:"to" doc:"Before this time."`

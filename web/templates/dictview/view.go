@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"webadmin/web/templates/layout"
 	"webadmin/web/templates/ui"
 )
@@ -78,6 +80,8 @@ type Form struct {
 	Edit    string // shows the form itself
 	Again   string // creates it anew, when it is gone
 	Cancel  string // shows the item as it is, or the list without the form
+	Back    string // page to go back to from a page of its own
+	Alone   bool   // it stands on a page of its own, so that nothing is swapped
 	Hidden  []Hidden
 	New     bool
 	Focus   string // name of the field to begin with
@@ -91,6 +95,34 @@ type Form struct {
 func (f Form) form() string { return "form-" + f.Suffix }
 
 func (f Form) field(name string) string { return name + "-" + f.Suffix }
+
+// leave is where Cancel leads.
+func (f Form) leave() string {
+	if f.Alone && f.Back != "" {
+		return f.Back
+	}
+	return f.Cancel
+}
+
+// swap has htmx put the answer of a URL in the place of the item; way is hx-get or hx-post.
+func swap(alone bool, way, url string) templ.Attributes {
+	if alone {
+		return nil
+	}
+	return templ.Attributes{way: url, "hx-target": "closest tbody", "hx-swap": "outerHTML"}
+}
+
+// with adds attributes to others.
+func with(attrs templ.Attributes, pairs ...any) templ.Attributes {
+	out := templ.Attributes{}
+	for k, v := range attrs {
+		out[k] = v
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out[pairs[i].(string)] = pairs[i+1]
+	}
+	return out
+}
 
 // Choices are what can be picked in the fields of a form, and what saving it would add.
 type Choices struct {
@@ -239,12 +271,12 @@ type Deletion struct {
 	Confirm string // what the button says
 	Action  string
 	Cancel  string
+	Alone   bool // it stands on a page of its own, so that nothing is swapped
 	Hidden  []Hidden
 	With    []TranslationRow // the first translations that go with it
 	More    int64            // how many more do
 	All     []Link           // all of them, as lists
 	State   State
-	Theirs  Changed
 	Notice  string // what has changed since the question was asked first
 }
 
