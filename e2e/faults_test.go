@@ -45,7 +45,7 @@ func TestRedisGoes(t *testing.T) {
 		eventually(t, func() error { return in.status("/readyz", http.StatusServiceUnavailable) })
 		must(t, in.status("/healthz", http.StatusOK))
 		fault.end()
-		eventually(t, func() error { return in.status("/readyz", http.StatusOK) })
+		a.awaitRedis()
 		must(t, p.input("To value").Press("Enter"))
 		p.says(p.GetByTestId("translation"), "typed while Redis is "+fault.name)
 		if got := a.translation(row.ID).Value2; got != "typed while Redis is "+fault.name {
@@ -57,12 +57,21 @@ func TestRedisGoes(t *testing.T) {
 	}
 }
 
+// awaitRedis waits until the server says that it is ready, and until the last of its connections has found out.
+func (a *api) awaitRedis() {
+	a.t.Helper()
+	for _, path := range []string{"/readyz", "/dictionaries/changes"} {
+		eventually(a.t, func() error { return status(a.web, a.url+path, http.StatusOK) })
+	}
+}
+
 // TestOverviewWithoutRedis has the KVDB away while users and sessions, on a server of their own, are there.
 func TestOverviewWithoutRedis(t *testing.T) {
 	t.Parallel()
 	redis, state := startRedis(t), startRedis(t)
 	in := start(t, options{args: []string{"--redis-url", redis.url(), "--state-url", state.url()}, may: failing})
-	in.client(t).create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
+	a := in.client(t)
+	a.create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
 	p := in.browse(t, browsing{})
 	p.expects(http.StatusServiceUnavailable)
 
@@ -80,7 +89,7 @@ func TestOverviewWithoutRedis(t *testing.T) {
 		return err
 	})
 	redis.start()
-	eventually(t, func() error { return in.status("/readyz", http.StatusOK) })
+	a.awaitRedis()
 	p.click(p.link("Try again"))
 	p.says(p.row("number", "Translations"), "1")
 }

@@ -353,13 +353,17 @@ func eventually(t *testing.T, what func() error) {
 
 // status returns nil when a GET of the path answers with the status.
 func (in *instance) status(path string, want int) error {
-	resp, err := http.Get(in.url + path)
+	return status(http.DefaultClient, in.url+path, want)
+}
+
+func status(client *http.Client, url string, want int) error {
+	resp, err := client.Get(url)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != want {
-		return fmt.Errorf("GET %s answers %d, want %d", path, resp.StatusCode, want)
+		return fmt.Errorf("GET %s answers %d, want %d", url, resp.StatusCode, want)
 	}
 	return nil
 }

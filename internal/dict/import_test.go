@@ -2,6 +2,8 @@ package dict
 
 import (
 	"bytes"
+	stdcmp "cmp"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -428,4 +430,76 @@ func TestImportOfOneOp(t *testing.T) {
 		t.Errorf("the second (-want +got)\n%s", diff)
 	}
 	m.check(t, s)
+}
+
+// TestExportThatFails: who gets a part of it is told so.
+func TestExportThatFails(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, kvtest.Open(t))
+	es, ts := newGen(3).content(20, 300)
+	_, err := s.Import(t.Context(), By{}, jsonFileOf(es, ts), ImportOptions{Format: JSON, Mode: Merge, SkipRejected: true})
+	must(t, err)
+	for _, f := range []Format{CSV, JSON, Zato} {
+		for _, packed := range []bool{false, true} {
+			if err := s.Export(t.Context(), &brokenWriter{5000}, f, ExportOptions{Bzip2: packed}); !errors.Is(err, errBroken) {
+				t.Errorf("%s packed %v: %v, want the error of the receiver", f, packed, err)
+			}
+		}
+	}
+	if err := s.Export(t.Context(), io.Discard, "xml", ExportOptions{}); !errors.Is(err, kvdb.ErrInvalid) {
+		t.Errorf("%v, want ErrInvalid", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Export(gone, io.Discard, CSV, ExportOptions{}); !errors.Is(err, kvdb.ErrAway) {
+		t.Errorf("%v, want ErrAway", err)
+	}
+	s.cache = blockCache{}
+	for _, k := range s.db.Client().Keys(t.Context(), s.keys.Block("*")).Val() {
+		must(t, s.db.Client().Del(t.Context(), k).Err())
+	}
+	if err := s.Export(t.Context(), io.Discard, JSON, ExportOptions{}); !errors.Is(err, kvdb.ErrAway) || !strings.Contains(kvdb.Sentence(err), "no longer kept") {
+		t.Errorf("without its blocks: %v, want ErrAway", err)
+	}
+}
+
+// brokenWriter takes some bytes and no more.
+type brokenWriter struct{ left int }
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, errBroken
+	}
+	return len(p), nil
+}
+
+// TestImportThatIsGivenUp: who sends half a file, or goes away, changes nothing.
+func TestImportThatIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, kvtest.Open(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	o := ImportOptions{Format: CSV, Mode: Merge, Progress: atCommit(cancel)}
+	if _, err := s.Import(ctx, By{}, io.MultiReader(strings.NewReader(head), brokenReader{}), o); !errors.Is(err, errBroken) {
+		t.Errorf("%v, want the error of the sender", err)
+	}
+	if _, err := s.Import(ctx, By{}, strings.NewReader(head), o); !errors.Is(err, kvdb.ErrAway) {
+		t.Errorf("given up at the commit: %v, want ErrAway", err)
+	}
+	if _, err := s.Import(ctx, By{}, strings.NewReader(head), o); !errors.Is(err, kvdb.ErrAway) || kvdb.Sentence(err) != "The import was interrupted; nothing was imported." {
+		t.Errorf("given up before: %v, want ErrAway", err)
+	}
+	newModel().check(t, s)
+}
+
+// TestSortParallel: what is sorted in halves is sorted as a whole.
+func TestSortParallel(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 2, 49_999, 50_001} {
+		want := newGen(int64(n)).Perm(n)
+		got := slices.Clone(want)
+		slices.Sort(want)
+		if sortParallel(got, stdcmp.Compare[int]); !slices.Equal(want, got) {
+			t.Errorf("%d numbers are not sorted", n)
+		}
+	}
 }

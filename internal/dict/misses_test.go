@@ -357,3 +357,22 @@ func TestMissesOutliveTheServer(t *testing.T) {
 	await(t, "it heals", func() bool { return s.flushMisses(t.Context()) == nil })
 	wantMissed(t, s, "waits × 3", "asked meanwhile × 1", "written × 1")
 }
+
+// TestMissesGivenBack: what could not be written is added to what was counted meanwhile.
+func TestMissesGivenBack(t *testing.T) {
+	set(t, &missesPending, 3)
+	var c missCounter
+	q := func(v string) Query { return tr(v, "").Query() }
+	t0 := time.UnixMilli(1000)
+	for _, v := range []string{"a", "a", "b", "c"} {
+		c.add(q(v), t0)
+	}
+	taken := c.take()
+	c.add(q("a"), t0.Add(time.Second))
+	c.add(q("d"), t0.Add(time.Second))
+	c.giveBack(taken)
+	got := c.take()
+	if a := got[q("a")]; len(got) != 3 || *a != (missCount{3, 1000, 2000}) || got[q("d")] == nil || (got[q("b")] == nil) == (got[q("c")] == nil) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -443,7 +443,7 @@ func anyOf(prefix []byte, ws ...*walker) (bool, error) {
 }
 
 func (p *plan) removeEntryOf(w *walker) error {
-	i := p.entries.add(w.cur.key, nil, true, 0)
+	i := p.entries.add(w.cur.key, nil, true)
 	p.entEffects = append(p.entEffects, entEffect{int32(i), sideEntry, p.keep(nil, w.cur.payload), 0})
 	p.counts.EntriesDeleted++
 	p.countName(w.cur.key, -1)

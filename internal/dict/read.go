@@ -132,7 +132,7 @@ func (rd *reading) entry(line int64, f []string) {
 		rd.reject(line, reason, f)
 		return
 	}
-	rd.plan.entries.add(key(f...), nil, false, line)
+	rd.plan.entries.add(key(f...), nil, false)
 }
 
 // read reads a file of any format. The rows that can't be imported are not in the plan.

@@ -64,11 +64,6 @@ type stamp struct {
 	id      string
 }
 
-func appendStamp(b []byte, s stamp) []byte {
-	b = binary.AppendUvarint(b, uint64(s.version))
-	return append(b, s.id...)
-}
-
 // stampID is the ID of a stamp as it is written.
 func stampID(b []byte) []byte {
 	_, n := binary.Uvarint(b)

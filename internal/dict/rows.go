@@ -141,8 +141,7 @@ func (rs *rows) compareTarget(a, b int) int {
 // entryRows holds entries as they shall be, or shall not.
 type entryRows struct {
 	arena
-	refs  []ref
-	lines []uint32
+	refs []ref
 }
 
 type entryRow struct {
@@ -151,7 +150,7 @@ type entryRow struct {
 	remove bool
 }
 
-func (es *entryRows) add(key, id []byte, remove bool, line int64) int {
+func (es *entryRows) add(key, id []byte, remove bool) int {
 	var h [rowHeader]byte
 	if remove {
 		h[0] = 1
@@ -159,26 +158,16 @@ func (es *entryRows) add(key, id []byte, remove bool, line int64) int {
 	h[1] = byte(len(id))
 	binary.LittleEndian.PutUint16(h[2:], uint16(len(key)))
 	es.refs = append(es.refs, es.put(h[:], key, id))
-	if line > 0 {
-		es.lines = append(es.lines, uint32(line))
-	}
 	return len(es.refs) - 1
 }
 
-func (es *entryRows) addEntry(e Entry)    { es.add(e.entryKey(), []byte(e.ID), false, 0) }
-func (es *entryRows) removeEntry(e Entry) { es.add(e.entryKey(), nil, true, 0) }
+func (es *entryRows) addEntry(e Entry)    { es.add(e.entryKey(), []byte(e.ID), false) }
+func (es *entryRows) removeEntry(e Entry) { es.add(e.entryKey(), nil, true) }
 
 func (es *entryRows) row(i int) entryRow {
 	b := es.at(es.refs[i])
 	n := rowHeader + int(binary.LittleEndian.Uint16(b[2:]))
 	return entryRow{key: b[rowHeader:n], id: b[n : n+int(b[1])], remove: b[0] == 1}
-}
-
-func (es *entryRows) line(i int) int64 {
-	if i < len(es.lines) {
-		return int64(es.lines[i])
-	}
-	return 0
 }
 
 func (es *entryRows) compare(a, b int) int {

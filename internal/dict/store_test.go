@@ -2,6 +2,7 @@ package dict
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +51,8 @@ func TestEditEntries(t *testing.T) {
 			to := made
 			to.Value, to.Version = "D", version
 			var stale *StaleError
-			if _, _, err := s.UpdateEntry(ctx, by, to); !errors.As(err, &stale) || *stale.Entry != made || stale.Translation != nil || !errors.Is(err, kvdb.ErrConflict) {
+			if _, _, err := s.UpdateEntry(ctx, by, to); !errors.As(err, &stale) || *stale.Entry != made || stale.Translation != nil || !errors.Is(err, kvdb.ErrConflict) ||
+				err.Error() != "it was changed by somebody else since you read it" {
 				t.Errorf("renamed version %d: %v, want a StaleError", version, err)
 			}
 			if version == 0 {
@@ -380,4 +382,42 @@ func TestOneOpAtOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestDamagedBlock: what somebody has spoiled in Redis is an error of its own kind, and no panic; lookups go on.
+func TestDamagedBlock(t *testing.T) {
+	t.Parallel()
+	s, ctx := newStore(t, kvtest.Open(t)), t.Context()
+	made := newModel().mustCreate(t, s, tr("PL", "Polska"))[0]
+	sn, err := s.snapshot(ctx)
+	must(t, err)
+	whole := s.db.Client().Get(ctx, s.keys.Block(sn.runs[runSource].fences[0].id)).Val()
+	for _, data := range []string{"", "junk", whole[:len(whole)-1], string(compress(nil, []byte("\x05\x00A"))), string(compress(nil, appendRecord(nil, []byte("A"), nil))), "\xff\xff\xff\xff\x7f"} {
+		for _, run := range sn.runs {
+			must(t, s.db.Client().Set(ctx, s.keys.Block(run.fences[0].id), data, 0).Err())
+		}
+		s.cache = blockCache{}
+		for name, read := range map[string]func() error{
+			"list":   func() error { _, err := s.Translations(ctx, Filter{}, ListOptions{}); return err },
+			"search": func() error { _, err := s.Entries(ctx, Filter{Q: "x"}, ListOptions{}); return err },
+			"read":   func() error { _, err := s.Translation(ctx, made.ID); return err },
+			"export": func() error { return s.Export(ctx, io.Discard, Zato, ExportOptions{}) },
+			"edit":   func() error { _, _, err := s.CreateTranslation(ctx, By{}, tr("DE", "Niemcy"), true); return err },
+			"import": func() error {
+				_, err := s.Import(ctx, By{}, csvFileOf(numbered(3, "x")), ImportOptions{Format: CSV, Mode: Replace})
+				return err
+			},
+		} {
+			err := read()
+			if data == "" && name == "search" && err == nil {
+				continue
+			}
+			if !errors.Is(err, errBlock) && !errors.Is(err, kvdb.ErrNotFound) {
+				t.Errorf("%s of %q: %v, want errBlock", name, data, err)
+			}
+		}
+	}
+	if r, err := s.Lookup(ctx, made.Query()); err != nil || r.Value2 != "Polska" {
+		t.Errorf("%+v, %v", r, err)
+	}
 }

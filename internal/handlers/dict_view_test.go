@@ -195,6 +195,9 @@ func TestUploadsInEachState(t *testing.T) {
 		{"importing", dict.Upload{State: dict.UploadImporting, Progress: dict.Progress{Stage: "writing", Done: 5, Total: 9}}, func(v dictview.UploadView) bool {
 			return v.Running && v.Total == 9 && v.Doing == "rows written"
 		}},
+		{"begun", dict.Upload{State: dict.UploadImporting, Progress: dict.Progress{Stage: "comparing", Total: 9}}, func(v dictview.UploadView) bool {
+			return v.Running && v.Done == 9 && v.Total == 0 && v.Doing == "rows in all"
+		}},
 		{"checked", dict.Upload{State: dict.UploadChecked, Result: checked}, func(v dictview.UploadView) bool {
 			return !v.Running && v.Dry && v.Apply.Text == "Apply these changes" && !v.Apply.Skip && v.Apply.Replace == "" && v.Discard != ""
 		}},
