@@ -43,12 +43,12 @@ func (s *Store) Export(ctx context.Context, w io.Writer, f Format, o ExportOptio
 		return kvdb.Invalid("format", "is %q; csv, json and zato are known", string(f))
 	}
 	if o.Bzip2 {
-		z, err := bzip2.NewWriter(w, nil)
-		if err != nil {
-			return err
+		z, failed := bzip2.NewWriter(w, nil)
+		if failed != nil {
+			return failed
 		}
 		w = z
-		defer func() { err = errors.Join(err, z.Close()) }()
+		defer func() { err = errors.Join(err, z.Close()) }() // which writes most of it
 	}
 	bw := bufio.NewWriterSize(w, 64<<10)
 	if err := write(ctx, bw, sn, o); err != nil {

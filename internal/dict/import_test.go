@@ -441,7 +441,7 @@ func TestExportThatFails(t *testing.T) {
 	must(t, err)
 	for _, f := range []Format{CSV, JSON, Zato} {
 		for _, packed := range []bool{false, true} {
-			if err := s.Export(t.Context(), &brokenWriter{5000}, f, ExportOptions{Bzip2: packed}); !errors.Is(err, errBroken) {
+			if err := s.Export(t.Context(), &brokenWriter{500}, f, ExportOptions{Bzip2: packed}); !errors.Is(err, errBroken) {
 				t.Errorf("%s packed %v: %v, want the error of the receiver", f, packed, err)
 			}
 		}
