@@ -44,7 +44,9 @@ type logBuffer struct {
 	w     io.Writer
 	mu    sync.Mutex
 	buf   []byte
+	spare []byte
 	timer *time.Timer // runs while buf holds something
+	out   sync.Mutex  // held while lines are written, so that they stay in their order
 }
 
 const (
@@ -61,28 +63,33 @@ func newLogBuffer(w io.Writer) *logBuffer {
 
 func (b *logBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if len(b.buf) == 0 {
 		b.timer.Reset(logDelay)
 	}
-	if b.buf = append(b.buf, line...); len(b.buf) >= logMost {
-		b.drain()
+	b.buf = append(b.buf, line...)
+	full := len(b.buf) >= logMost
+	b.mu.Unlock()
+	if full {
+		b.flush()
 	}
 	return len(line), nil
 }
 
+// flush writes what there is. Others go on gathering meanwhile.
 func (b *logBuffer) flush() {
+	b.out.Lock()
+	defer b.out.Unlock()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.drain()
-}
-
-func (b *logBuffer) drain() {
 	b.timer.Stop()
-	if len(b.buf) > 0 {
-		_, _ = b.w.Write(b.buf) // there is nobody to tell
-		b.buf = b.buf[:0]
+	lines := b.buf
+	b.buf, b.spare = b.spare[:0], nil
+	b.mu.Unlock()
+	if len(lines) > 0 {
+		_, _ = b.w.Write(lines) // there is nobody to tell
 	}
+	b.mu.Lock()
+	b.spare = lines
+	b.mu.Unlock()
 }
 
 func isTerminal(stream any) bool {

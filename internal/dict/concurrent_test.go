@@ -287,6 +287,63 @@ func TestLeaseThatWasLost(t *testing.T) {
 	})
 }
 
+// TestLeaseLostOnTheWay loses it before each so many round trips of a large import, to somebody who changes what
+// the import has looked at.
+func TestLeaseLostOnTheWay(t *testing.T) {
+	stageAll(t)
+	srv := kvtest.NewServer(t)
+	other, m := newStore(t, openURL(t, srv.URL())), newModel()
+	_, trips, err := stagedImport(t.Context(), t, srv.URL(), By{}, "z", func(int) {})
+	must(t, err)
+	for _, at := range []int{4, trips / 3, trips / 2, trips * 3 / 4, trips - 2, trips - 1} {
+		var edited Change
+		res, _, err := stagedImport(t.Context(), t, srv.URL(), By{}, fmt.Sprint(at), func(n int) {
+			if n != at {
+				return
+			}
+			must(t, other.db.Client().Del(t.Context(), other.keys.Lease()).Err()) // as time does
+			page, err := other.Translations(t.Context(), Filter{}, ListOptions{Limit: 1})
+			must(t, err)
+			page.Items[0].Value1, page.Items[0].Value2 = "moved", "away"
+			_, edited, err = other.UpdateTranslation(t.Context(), By{}, page.Items[0], true)
+			must(t, err)
+		})
+		if err != nil || res.Change == edited.ID {
+			t.Fatalf("lost before round trip %d: %+v, %v", at, res, err)
+		}
+		if c, err := other.Change(t.Context(), edited.ID); err != nil || c.Counts.Updated != 1 {
+			t.Errorf("the edit is lost: %+v, %v", c, err)
+		}
+		m.importRows(nil, faultRows(fmt.Sprint(at)), Replace)
+		m.check(t, other)
+	}
+}
+
+// TestLargeImportsAtOnce: they wait for one another.
+func TestLargeImportsAtOnce(t *testing.T) {
+	stageAll(t)
+	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
+		set(t, &leaseWait, 10*time.Second)
+		stores := []*Store{newStore(t, db), newStore(t, db)}
+		m := newModel()
+		var wg sync.WaitGroup
+		for i := range 4 {
+			ts := numbered(30, "x")
+			for n := range ts {
+				ts[n].Value1 += fmt.Sprint(".", i)
+			}
+			m.importRows(nil, ts, Merge)
+			wg.Go(func() {
+				if res, err := stores[i%2].Import(context.Background(), By{}, csvFileOf(ts), ImportOptions{Format: CSV, Mode: Merge}); err != nil || res.Created != 30 {
+					t.Errorf("import %d: %+v, %v", i, res, err)
+				}
+			})
+		}
+		wg.Wait()
+		m.check(t, stores[0])
+	})
+}
+
 // TestLeaseOfTheDead: who waits for a process that has died goes on when its lease ends. The clock of the
 // application may stand still meanwhile.
 func TestLeaseOfTheDead(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -255,6 +256,7 @@ type proxy struct {
 	net.Listener
 	socket string
 	next   atomic.Pointer[func(request []byte, client, server net.Conn)] // of a script
+	mute   atomic.Bool                                                   // the next reply is not delivered, and the connection closed
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	conns  []net.Conn
@@ -300,30 +302,32 @@ func (p *proxy) accept() {
 		p.conns = append(p.conns, client, server)
 		p.mu.Unlock()
 		p.wg.Go(func() { p.requests(client, server) })
-		p.wg.Go(func() { relay(client, server) })
+		p.wg.Go(func() { p.replies(client, server) })
 	}
 }
 
-// cut closes all connections, and lets nobody in.
-func (p *proxy) cut() {
+// cut closes all connections but those to be kept, and lets nobody in.
+func (p *proxy) cut(keep ...net.Conn) {
 	p.Listener.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
-		c.Close()
+		if !slices.Contains(keep, c) {
+			c.Close()
+		}
 	}
-	p.conns = nil
+	p.conns = keep
 }
 
-func relay(to, from net.Conn) {
-	defer to.Close()
+func (p *proxy) replies(client, server net.Conn) {
+	defer client.Close()
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := from.Read(buf)
-		if err == nil {
-			_, err = to.Write(buf[:n])
+		n, err := server.Read(buf)
+		if err != nil || p.mute.CompareAndSwap(true, false) {
+			return
 		}
-		if err != nil {
+		if _, err := client.Write(buf[:n]); err != nil {
 			return
 		}
 	}
@@ -364,8 +368,8 @@ func TestLostReply(t *testing.T) {
 	for i, by := range []By{{}, {Op: "op"}} {
 		x := tr(fmt.Sprint(i), "x")
 		c, err := createAt(t.Context(), s, by, x, func() {
-			p.onNext(func(request []byte, client, server net.Conn) {
-				client.Close() // before the request is on its way: the reply finds nobody
+			p.onNext(func(request []byte, _, server net.Conn) {
+				p.mute.Store(true)
 				if _, err := server.Write(request); err != nil {
 					t.Error(err)
 				}

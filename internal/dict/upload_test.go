@@ -328,7 +328,8 @@ func TestUploadOfUnknownOutcome(t *testing.T) {
 	srv := kvtest.NewServer(t)
 	p := newProxy(t, srv)
 	db := openURL(t, p.url())
-	s, other := newStore(t, db), newStore(t, openURL(t, srv.URL()))
+	s, other, m := newStore(t, db), newStore(t, openURL(t, srv.URL())), newModel()
+	m.mustCreate(t, other, tr("PL", "Polska")) // so that the server knows the script
 	u := upload(t, s, "x.csv", Merge, csvFileOf(numbered(3, "x")))
 	var committed atomic.Bool
 	gaveUp := make(chan struct{})
@@ -338,8 +339,10 @@ func TestUploadOfUnknownOutcome(t *testing.T) {
 		case s.commits(cmds) && !committed.Load():
 			committed.Store(true)
 			p.onNext(func(request []byte, _, server net.Conn) {
-				_, _ = server.Write(request)
-				p.cut()
+				p.cut(server) // first, so that the reply finds nobody
+				if _, err := server.Write(request); err != nil {
+					t.Error(err)
+				}
 			})
 		case len(cmds) > 1 && committed.Load(): // it says what has become of it
 			once.Do(func() { close(gaveUp) })
@@ -358,7 +361,6 @@ func TestUploadOfUnknownOutcome(t *testing.T) {
 	}
 	_, done, err := other.Outcome(t.Context(), u.ID)
 	must(t, err)
-	m := newModel()
 	if done {
 		m.importRows(nil, numbered(3, "x"), Merge)
 	}

@@ -127,5 +127,7 @@ func quiet(r *Route) bool {
 	return false
 }
 
-// precompressed tells the routes that compress their answers themselves.
-func precompressed(r *Route) bool { return r.Name == "static" || r.Name == "metrics" }
+// precompressed tells the routes that compress their answers themselves, or whose answers are too short for it.
+func precompressed(r *Route) bool {
+	return r.Name == "static" || r.Name == "metrics" || r.Name == "api.translate"
+}

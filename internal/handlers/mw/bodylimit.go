@@ -20,7 +20,7 @@ func BodyLimit(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.ContentLength > limit {
 			return echo.ErrStatusRequestEntityTooLarge
 		}
-		if r.Body != nil && r.Body != http.NoBody {
+		if r.ContentLength < 0 { // the server reads no more than was announced
 			r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
 		}
 		return next(c)

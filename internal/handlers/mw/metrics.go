@@ -1,7 +1,6 @@
 package mw
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -52,4 +51,6 @@ func methodOf(info *Info) string {
 	return info.Route.Method
 }
 
-func classOf(status int) string { return strconv.Itoa(status/100) + "xx" }
+var classes = [...]string{"0xx", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+func classOf(status int) string { return classes[min(max(status/100, 0), len(classes)-1)] }

@@ -64,7 +64,7 @@ func write(c echo.Context, logger *slog.Logger, level slog.Level, info *Info, to
 	// Straight to the handler: the logger would look up the line of code that calls it, for each request.
 	record := slog.NewRecord(time.Now(), level, "request", 0)
 	record.AddAttrs(attrs...)
-	_ = logger.Handler().Handle(context.WithoutCancel(r.Context()), record) // there is nobody to tell
+	_ = logger.Handler().Handle(context.Background(), record) // there is nobody to tell
 }
 
 func routeName(info *Info) string {

@@ -17,7 +17,6 @@ func Secure(https bool, isAPI func(*http.Request) bool) echo.MiddlewareFunc {
 			h := c.Response().Header()
 			if isAPI(c.Request()) {
 				h.Set(echo.HeaderXContentTypeOptions, "nosniff")
-				h.Set("Cross-Origin-Resource-Policy", "same-origin")
 				return next(c)
 			}
 			h.Set(echo.HeaderContentSecurityPolicy, policy)
