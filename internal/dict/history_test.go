@@ -152,7 +152,7 @@ func undoEach(t *testing.T, db *kvdb.DB, enlarge func(*testing.T)) {
 			if maps.Equal(idsBefore, idsAfter) {
 				t.Fatal("it changed nothing")
 			}
-			for i := range 4 { // undone, redone, undone, redone
+			for i := range 3 { // undone, redone, undone
 				u, err := s.Undo(t.Context(), By{Who: "other"}, change)
 				must(t, err)
 				m, ids := before, idsBefore
@@ -450,7 +450,7 @@ func past(t *testing.T, db *kvdb.DB, steps int, step func(s *Store, m *model, g 
 		}
 	}
 	for q := range asked {
-		for range 3 {
+		for range 2 {
 			i := g.Intn(len(moments))
 			p := moments[i]
 			v, ok := p.m.translations[q]
@@ -473,7 +473,7 @@ func past(t *testing.T, db *kvdb.DB, steps int, step func(s *Store, m *model, g 
 func TestAt(t *testing.T) {
 	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
-		past(t, db, 40, func(s *Store, m *model, g gen) {
+		past(t, db, 30, func(s *Store, m *model, g gen) {
 			_, err := g.step(t, s, m)
 			must(t, err)
 		})

@@ -219,18 +219,18 @@ func TestDemoFiles(t *testing.T) {
 		} {
 			file, err := demo.Files.ReadFile(c.name)
 			must(t, err)
-			for _, packed := range []bool{false, true} {
-				if packed {
-					file = []byte(bz2(string(file)))
+			for _, again := range []bool{false, true} {
+				if again && c.format == Zato {
+					file = []byte(bz2(string(file))) // as the old system sends it
 				}
 				res, err := s.Import(t.Context(), By{Who: "u"}, bytes.NewReader(file), ImportOptions{Format: c.format, Mode: Merge, Name: c.name})
 				must(t, err)
 				want := ImportResult{Created: c.rows, EntriesCreated: res.EntriesCreated, Change: res.Change}
-				if packed {
+				if again {
 					want = ImportResult{Unchanged: c.rows}
 				}
-				if diff := cmp.Diff(want, res); diff != "" || c.entries > 0 && !packed && res.EntriesCreated != c.entries {
-					t.Errorf("%s packed %v (-want +got)\n%s", c.name, packed, diff)
+				if diff := cmp.Diff(want, res); diff != "" || c.entries > 0 && !again && res.EntriesCreated != c.entries {
+					t.Errorf("%s again %v (-want +got)\n%s", c.name, again, diff)
 				}
 				all.Created, all.EntriesCreated = all.Created+res.Created, all.EntriesCreated+res.EntriesCreated
 			}
@@ -260,13 +260,13 @@ func TestDemoFiles(t *testing.T) {
 
 func TestImports(t *testing.T) {
 	t.Parallel()
-	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { importRounds(t, db, 9) })
+	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { importRounds(t, db, 6) })
 }
 
 func TestStagedImports(t *testing.T) {
 	stageAll(t)
 	set(t, &itemsInline, 1<<10)
-	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { importRounds(t, db, 9) })
+	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) { importRounds(t, db, 6) })
 }
 
 // importRounds imports random files: what a dry run says is what an import does, and what it does can be undone.
@@ -275,7 +275,7 @@ func importRounds(t *testing.T, db *kvdb.DB, rounds int) {
 	for round := range rounds {
 		mode := []Mode{Merge, Replace}[round%2]
 		format := []Format{JSON, CSV, Zato}[round%3]
-		es, ts := g.file(m, 5, 50)
+		es, ts := g.file(m, 5, 40)
 		if format == CSV {
 			es = nil
 		}

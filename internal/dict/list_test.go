@@ -202,7 +202,7 @@ func TestTranslationsPages(t *testing.T) {
 			set(t, &scanGladly, way.scanGladly)
 			set(t, &gatherMost, way.gatherMost)
 			g := newGen(11)
-			for range 25 {
+			for range 12 {
 				f := filters(g)
 				o := ListOptions{Sort: Sort(g.Intn(2)), Desc: g.Intn(2) == 0}
 				want := listed(all, f.keeps, order(o.Sort), o.Desc)
@@ -251,7 +251,7 @@ func TestEntriesPages(t *testing.T) {
 	s, m := seeded(t, kvtest.Open(t), 1000)
 	all := m.sortedEntries()
 	g := newGen(12)
-	for range 60 {
+	for range 40 {
 		e := all[g.Intn(len(all))]
 		var f Filter
 		for _, field := range []struct {
