@@ -23,6 +23,7 @@ type Store struct {
 	loading sync.Mutex
 	writing chan struct{} // holds one token: who has it commits
 	cache   blockCache
+	lookups *lookups
 	misses  missCounter
 	work    background
 }
@@ -41,7 +42,7 @@ func New(db *kvdb.DB, o Options) *Store {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{db: db, keys: db.Keys().Dict(), now: o.Now, logger: o.Logger, writing: make(chan struct{}, 1)}
+	s := &Store{db: db, keys: db.Keys().Dict(), now: o.Now, logger: o.Logger, lookups: newLookups(db.Client()), writing: make(chan struct{}, 1)}
 	s.work.init()
 	return s
 }

@@ -2,15 +2,12 @@ package dict
 
 import (
 	"context"
-	"errors"
-
-	"github.com/redis/go-redis/v9"
 
 	"webadmin/internal/kvdb"
 )
 
-// Translate looks a translation up: one HGET. A lookup that fails is counted as a miss, in memory; it costs
-// no time here. Names that can't exist are an InvalidError; values that can't are not found.
+// Translate looks a translation up: one HGET, sent together with others of that moment. A lookup that fails is
+// counted as a miss, in memory; it costs no time here. Names that can't exist are an InvalidError; values that can't are not found.
 func (s *Store) Translate(ctx context.Context, q Query) (Result, error) {
 	r, err := s.Lookup(ctx, q)
 	if err == nil && !r.Found {
@@ -24,14 +21,11 @@ func (s *Store) Lookup(ctx context.Context, q Query) (Result, error) {
 	if err := q.Check(); err != nil {
 		return Result{}, err
 	}
-	value2, err := s.db.Client().HGet(ctx, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2), q.Value1).Result()
-	switch {
-	case errors.Is(err, redis.Nil):
-		return Result{}, nil
-	case err != nil:
+	value2, found, err := s.lookups.get(ctx, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2), q.Value1)
+	if err != nil {
 		return Result{}, kvdb.ReadErr("translate", err)
 	}
-	return Result{Value2: value2, Found: true}, nil
+	return Result{Value2: value2, Found: found}, nil
 }
 
 // TranslateBatch looks many values up: one HMGET. q.Value1 is not looked at. The results have the order of

@@ -65,8 +65,7 @@ func New(d Deps) (*echo.Echo, error) {
 	e := echo.New()
 	e.IPExtractor = ipExtractor(d.TrustedProxies)
 	e.HTTPErrorHandler = s.handleError
-	e.Use( // in this order; they run after routing
-		mw.Begin(mw.NewTable(routes)), // the others read what it notes
+	e.Use(mw.Begin(mw.NewTable(routes), // it runs after routing, and these in this order
 		mw.Log(d.Logger, quiet),
 		mw.Metrics(d.Metrics, problemKind),
 		mw.Answer,  // so that log and metrics see the status
@@ -78,7 +77,7 @@ func New(d Deps) (*echo.Echo, error) {
 		crossOrigin,
 		mw.Gate(d.Accounts, s.sessions, isAPI),
 		mw.Timeout(requestTime),
-	)
+	))
 	register(e, s)
 	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Audit: d.Audit, Audited: s.trail.Do, Page: s.bare, Version: d.Version})
 	return e, nil

@@ -3,6 +3,7 @@ package mw
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -10,9 +11,14 @@ import (
 
 const maxAgent = 200
 
-// Begin gives the request its ID and its Info, and finds its row in the table. It comes first: all
-// others read the Info.
-func Begin(table *Table) echo.MiddlewareFunc {
+// Begin gives the request its ID and its Info, finds its row in the table, and goes through the middleware
+// inside, which reads the Info, to the route. Echo would put its middleware together anew for each
+// request; inside is put together once.
+func Begin(table *Table, inside ...echo.MiddlewareFunc) echo.MiddlewareFunc {
+	through := func(c echo.Context) error { return From(c.Request().Context()).next(c) }
+	for _, m := range slices.Backward(inside) {
+		through = m(through)
+	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
@@ -21,10 +27,11 @@ func Begin(table *Table) echo.MiddlewareFunc {
 				Address: c.RealIP(),
 				Agent:   cut(r.UserAgent(), maxAgent),
 				Route:   table.Row(r.Method, c.Path()),
+				next:    next,
 			}
 			c.Response().Header().Set(echo.HeaderXRequestID, info.ID)
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), infoKey{}, info)))
-			return next(c)
+			return through(c)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func serve(rows []Route, r *http.Request, handler echo.HandlerFunc, chain ...ech
 	e := echo.New()
 	var got error
 	e.HTTPErrorHandler = func(err error, _ echo.Context) { got = err }
-	e.Use(append([]echo.MiddlewareFunc{Begin(NewTable(rows))}, chain...)...)
+	e.Use(Begin(NewTable(rows), chain...))
 	for _, row := range rows {
 		e.Add(row.Method, row.Path, handler)
 	}

@@ -34,8 +34,9 @@ type Info struct {
 	Agent     string // User-Agent, cut
 	Route     *Route // nil when nothing matched or the route is in no table
 	Principal account.Principal
-	Err       error // what the handler returned, for the log and the metrics
-	Broken    bool  // the error came when a part of the answer was out: the connection is cut
+	Err       error            // what the handler returned, for the log and the metrics
+	Broken    bool             // the error came when a part of the answer was out: the connection is cut
+	next      echo.HandlerFunc // the route
 }
 
 // SignedIn says whether the caller is known.
