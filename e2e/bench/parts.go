@@ -36,6 +36,9 @@ func (b *bench) page() error {
 	if err != nil {
 		return err
 	}
+	if err := b.small(a); err != nil { // a list with full pages
+		return err
+	}
 	for _, path := range []string{"/login", "/", "/dictionaries/translations"} {
 		total, what := 0, []string{}
 		seen := map[string]bool{}
