@@ -4,11 +4,11 @@
 // From the outside in:
 //
 //   - dict.go: the types, and what names and values may be; store.go: reading and editing one thing.
-//   - translate.go: lookups, one HGET; misses.go counts those that fail.
+//   - translate.go, lookup.go: lookups, one HGET each, sent together; misses.go counts those that fail.
 //   - list.go: lists, filters, search, paging.
 //   - import.go, read.go, csv.go, json.go, zato.go: files in; export.go: files out; upload.go: files that
 //     people send and look at before they apply them.
-//   - history.go: the changes, undoing, lookups as of a moment.
+//   - history.go: the changes. undo.go: undoing one. at.go: lookups as of a moment.
 //
 // How a change is made, whatever its size: plan.go compares what shall be with what is; apply.go and maps.go
 // write what that changes beside what is there; commit.go puts it in place in one script; tx.go is one

@@ -1,11 +1,9 @@
 package dict
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strconv"
@@ -261,6 +259,34 @@ func translationOf(key []byte, w was) (*Translation, error) {
 	return &t, err
 }
 
+// Heads returns of the changes that made the versions all but their items, by version, in one round trip. Versions that
+// the history doesn't have are left out.
+func (s *Store) Heads(ctx context.Context, versions []int64) (map[int64]Change, error) {
+	if len(versions) == 0 {
+		return nil, nil
+	}
+	pipe := s.db.Client().Pipeline()
+	got := make([]*redis.XMessageSliceCmd, len(versions))
+	for i, v := range versions {
+		id := formatInt(v) + "-0"
+		got[i] = pipe.XRangeN(ctx, s.keys.Changes(), id, id, 1)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, kvdb.ReadErr("read the history", err)
+	}
+	heads := make(map[int64]Change, len(versions))
+	for i, v := range versions {
+		for _, m := range got[i].Val() {
+			c, err := parseHead(m)
+			if err != nil {
+				return nil, err
+			}
+			heads[v] = c
+		}
+	}
+	return heads, nil
+}
+
 // Changes lists the changes, newest first. limit is 1 to MaxPage, 0 = 100. Total counts all of them.
 func (s *Store) Changes(ctx context.Context, cursor string, limit int) (Page[Change], error) {
 	limit, err := pageLimit(limit)
@@ -341,16 +367,24 @@ func (s *Store) change(ctx context.Context, id string) (Change, runState, error)
 	return one[0], run, err
 }
 
-func parseChange(m redis.XMessage) (Change, runState, error) {
+// parseHead reads a change without its items.
+func parseHead(m redis.XMessage) (Change, error) {
 	var about meta
-	var run runState
 	text, _ := m.Values[fieldMeta].(string)
 	if err := json.Unmarshal([]byte(text), &about); err != nil {
-		return Change{}, run, fmt.Errorf("change %s: %w", m.ID, err)
+		return Change{}, fmt.Errorf("change %s: %w", m.ID, err)
 	}
 	number := m.ID[:len(m.ID)-len("-0")]
-	c := Change{ID: number, At: time.UnixMilli(about.At).UTC(), By: about.By, Kind: about.Kind,
-		Summary: about.Summary, Counts: about.Counts, Undoes: about.Undoes}
+	return Change{ID: number, At: time.UnixMilli(about.At).UTC(), By: about.By, Kind: about.Kind,
+		Summary: about.Summary, Counts: about.Counts, Undoes: about.Undoes}, nil
+}
+
+func parseChange(m redis.XMessage) (Change, runState, error) {
+	var run runState
+	c, err := parseHead(m)
+	if err != nil {
+		return c, run, err
+	}
 	if data, ok := m.Values[fieldItems].(string); ok {
 		b, err := decompress(data)
 		if err != nil {
@@ -463,281 +497,6 @@ func pageLimit(limit int) (int, error) {
 		return 0, kvdb.Invalid("limit", "is %d; 1 to %d are allowed", limit, MaxPage)
 	}
 	return limit, nil
-}
-
-// UndoConflictError says that a change can't be undone, because what it touched was changed since.
-type UndoConflictError struct {
-	Items []Item // the first of them: before, as the change left it; after, as it is now
-	Total int64
-}
-
-func (e *UndoConflictError) Error() string {
-	if e.Total == 1 {
-		return "one thing that this change touched was changed since; nothing was undone"
-	}
-	return fmt.Sprintf("%d things that this change touched were changed since; nothing was undone", e.Total)
-}
-
-// Is makes an UndoConflictError a conflict.
-func (e *UndoConflictError) Is(target error) bool { return target == kvdb.ErrConflict }
-
-// Undo makes everything that a change touched what it was before, as one new change; entries that others
-// use by now stay. UndoConflictError when something was changed since: then nothing is undone. ErrNotFound.
-func (s *Store) Undo(ctx context.Context, by By, id string) (Change, error) {
-	c, run, err := s.change(ctx, id)
-	if err != nil {
-		return Change{}, err
-	}
-	if c.Large && c.Counts.EntriesUpdated > 0 { // a rename: only together do its items say what has become of an ID
-		for item, err := range s.changeItems(ctx, c, run) {
-			if err != nil {
-				return Change{}, err
-			}
-			c.Items = append(c.Items, item)
-		}
-		c.Items, c.Large = joinRenames(c.Items), false
-	}
-	done, err := s.apply(ctx, by, func(ctx context.Context, sn *snapshot) (*plan, error) {
-		now := []Change{c}
-		if err := s.addUndone(ctx, now); err != nil {
-			return nil, err
-		}
-		if u := now[0].UndoneBy; u != "" {
-			return nil, &conflictError{"change " + id + " was undone already, by change " + u}
-		}
-		p := &plan{kind: KindUndo, undoes: c.ID, unused: true, summary: "Undo of change " + c.ID + ": " + c.Summary}
-		u := undoing{s: s, sn: sn, plan: p}
-		if c.Large { // its items come in the order of the runs, which saves a round trip for each
-			u.entries, u.sources = s.walker(ctx, sn.runs[runEntry]), s.walker(ctx, sn.runs[runSource])
-		}
-		for item, err := range s.changeItems(ctx, c, run) {
-			if err == nil {
-				err = u.item(ctx, item)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		if u.conflict.Total > 0 {
-			return nil, &u.conflict
-		}
-		return p, nil
-	})
-	if err == nil && done.ID != "" && done.Undoes != c.ID {
-		return Change{}, errOtherOp
-	}
-	if err == nil {
-		s.answered(done)
-	}
-	return done, err
-}
-
-func (c Change) version() int64 {
-	n, _ := strconv.ParseInt(c.ID, 10, 64)
-	return n
-}
-
-// undoing collects what undoes a change, and what stands against it.
-type undoing struct {
-	s        *Store
-	sn       *snapshot
-	plan     *plan
-	conflict UndoConflictError
-	entries  *walker
-	sources  *walker
-}
-
-func (u *undoing) entryNow(ctx context.Context, key []byte) (*Entry, error) {
-	if u.entries == nil {
-		return u.s.entryAt(ctx, u.sn, key)
-	}
-	r, ok, err := u.entries.get(key)
-	if err != nil || !ok {
-		return nil, err
-	}
-	e, err := parseEntry(r)
-	return &e, err
-}
-
-func (u *undoing) translationNow(ctx context.Context, key []byte) (*Translation, error) {
-	if u.sources == nil {
-		return u.s.translationAt(ctx, u.sn, key)
-	}
-	r, ok, err := u.sources.get(key)
-	if err != nil || !ok {
-		return nil, err
-	}
-	t, err := parseSource(r)
-	return &t, err
-}
-
-func (u *undoing) item(ctx context.Context, i Item) error {
-	if i.IsEntry() {
-		return u.entry(ctx, i)
-	}
-	return u.translation(ctx, i)
-}
-
-func (u *undoing) against(i Item) {
-	if u.conflict.Total++; len(u.conflict.Items) < 20 {
-		u.conflict.Items = append(u.conflict.Items, i)
-	}
-}
-
-// entryElsewhere finds an entry that isn't where the change left it; nil = it is nowhere.
-func (u *undoing) entryElsewhere(ctx context.Context, id string) (*Entry, error) {
-	e, err := u.s.entryByID(ctx, u.sn, id)
-	if errors.Is(err, kvdb.ErrNotFound) {
-		return nil, nil
-	}
-	return &e, err
-}
-
-// translationElsewhere is entryElsewhere for translations.
-func (u *undoing) translationElsewhere(ctx context.Context, id string) (*Translation, error) {
-	t, err := u.s.translationByID(ctx, u.sn, id)
-	if errors.Is(err, kvdb.ErrNotFound) {
-		return nil, nil
-	}
-	return &t, err
-}
-
-func (u *undoing) entry(ctx context.Context, i Item) error {
-	after := i.EntryAfter
-	if after != nil {
-		now, err := u.entryNow(ctx, after.entryKey())
-		if err == nil && now == nil {
-			now, err = u.entryElsewhere(ctx, after.ID)
-		}
-		if err != nil {
-			return err
-		}
-		if now == nil && i.EntryBefore == nil {
-			return nil // gone already: as undoing wants it
-		}
-		if now == nil || now.ID != after.ID || !bytes.Equal(now.entryKey(), after.entryKey()) {
-			u.against(Item{EntryBefore: after, EntryAfter: now})
-			return nil
-		}
-		u.plan.entries.removeEntry(*after)
-	}
-	if before := i.EntryBefore; before != nil {
-		now, err := u.entryNow(ctx, before.entryKey())
-		if err != nil {
-			return err
-		}
-		if now != nil && after != nil && now.ID != after.ID {
-			u.against(Item{EntryAfter: now})
-			return nil
-		}
-		if now == nil {
-			u.plan.entries.addEntry(*before)
-		}
-	}
-	return nil
-}
-
-func (u *undoing) translation(ctx context.Context, i Item) error {
-	after, before := i.TranslationAfter, i.TranslationBefore
-	if after != nil {
-		now, err := u.translationNow(ctx, after.sourceKey())
-		if err == nil && now == nil {
-			now, err = u.translationElsewhere(ctx, after.ID)
-		}
-		if err != nil {
-			return err
-		}
-		if now == nil && before == nil {
-			return nil
-		}
-		if now == nil || now.ID != after.ID || now.Query() != after.Query() || now.Value2 != after.Value2 {
-			u.against(Item{TranslationBefore: after, TranslationAfter: now})
-			return nil
-		}
-		if before == nil || before.Query() != after.Query() {
-			u.plan.rows.removeTranslation(*after)
-		}
-	}
-	if before != nil {
-		if after == nil || before.Query() != after.Query() {
-			now, err := u.translationNow(ctx, before.sourceKey())
-			if err != nil {
-				return err
-			}
-			if now != nil && (after == nil || now.ID != after.ID) {
-				u.against(Item{TranslationAfter: now})
-				return nil
-			}
-		}
-		u.plan.rows.addTranslation(*before)
-	}
-	return nil
-}
-
-// At returns what a lookup would have given at a moment: it reads the changes since then backward.
-func (s *Store) At(ctx context.Context, q Query, at time.Time) (Result, error) {
-	if err := q.Check(); err != nil {
-		return Result{}, err
-	}
-	t := Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2}
-	k := append([]byte{'t'}, t.sourceKey()...)
-	result, err := s.Lookup(ctx, q)
-	if err != nil {
-		return Result{}, err
-	}
-	for cursor := "+"; ; {
-		got, err := s.db.Client().XRevRangeN(ctx, s.keys.Changes(), cursor, "-", 200).Result()
-		if err != nil {
-			return Result{}, kvdb.ReadErr("read the history", err)
-		}
-		for _, m := range got {
-			c, run, err := parseChange(m)
-			if err != nil {
-				return Result{}, err
-			}
-			if !c.At.After(at) {
-				return result, nil
-			}
-			before, touched, err := s.beforeOf(ctx, c, run, k, t)
-			if err != nil {
-				return Result{}, err
-			}
-			if touched {
-				result = before
-			}
-		}
-		if len(got) < 200 {
-			return result, nil
-		}
-		cursor = "(" + got[len(got)-1].ID
-	}
-}
-
-// beforeOf says what a translation was before a change, if the change touched it.
-func (s *Store) beforeOf(ctx context.Context, c Change, run runState, k []byte, t Translation) (Result, bool, error) {
-	same := func(x *Translation) bool { return x != nil && x.Query() == t.Query() }
-	if !c.Large {
-		for _, i := range c.Items {
-			if same(i.TranslationBefore) {
-				return Result{i.TranslationBefore.Value2, true}, true, nil
-			}
-		}
-		for _, i := range c.Items {
-			if same(i.TranslationAfter) {
-				return Result{}, true, nil
-			}
-		}
-		return Result{}, false, nil
-	}
-	r, ok, err := s.find(ctx, run, k)
-	if err != nil || !ok {
-		return Result{}, false, err
-	}
-	item, err := parseItem(r)
-	if err != nil || item.TranslationBefore == nil {
-		return Result{}, true, err
-	}
-	return Result{item.TranslationBefore.Value2, true}, true, nil
 }
 
 // conflictError is a conflict in words.

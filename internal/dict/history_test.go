@@ -568,3 +568,21 @@ func TestChanges(t *testing.T) {
 		}
 	})
 }
+
+func TestHeads(t *testing.T) {
+	t.Parallel()
+	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
+		s := New(db, Options{})
+		for _, v := range []string{"a", "b"} {
+			_, _, err := s.CreateEntry(t.Context(), By{Who: "who " + v}, Entry{System: "S", Key: "K", Value: v})
+			must(t, err)
+		}
+		heads, err := s.Heads(t.Context(), []int64{2, 9, 1})
+		if err != nil || len(heads) != 2 || heads[1].By != "who a" || heads[2].By != "who b" || heads[2].Items != nil {
+			t.Errorf("%+v, %v", heads, err)
+		}
+		if none, err := s.Heads(t.Context(), nil); len(none) != 0 || err != nil {
+			t.Errorf("%+v, %v", none, err)
+		}
+	})
+}

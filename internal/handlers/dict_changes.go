@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/errgroup"
 
 	"webadmin/internal/dict"
 	"webadmin/internal/kvdb"
@@ -151,7 +149,6 @@ type changeHead struct {
 const (
 	headsKept = time.Minute // a change doesn't change, but the server may be another one
 	headsMost = 10_000
-	headsRead = 8 // at once
 )
 
 // changeHeads remembers heads of changes: rows that are shown again and again were mostly touched by the same few.
@@ -163,26 +160,12 @@ type changeHeads struct {
 // of returns the heads of the changes that made the versions. Of a change that is not in the history any more there is none.
 func (h *changeHeads) of(ctx context.Context, store *dict.Store, now time.Time, versions []int64) (map[int64]changeHead, error) {
 	out, missing := h.cached(now, versions)
-	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(headsRead)
-	for _, v := range missing {
-		g.Go(func() error {
-			change, err := store.Change(ctx, strconv.FormatInt(v, 10))
-			if errors.Is(err, kvdb.ErrNotFound) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			out[v] = changeHead{who: change.By, kind: change.Kind, at: change.At, read: now}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
+	changes, err := store.Heads(ctx, missing)
+	if err != nil {
 		return nil, err
+	}
+	for v, c := range changes {
+		out[v] = changeHead{who: c.By, kind: c.Kind, at: c.At, read: now}
 	}
 	h.keep(out)
 	return out, nil
