@@ -59,7 +59,12 @@ type Summary struct {
 	Uptime     time.Duration
 }
 
-const summaryInterval = 5 * time.Second
+// How often Summary asks whether the server is well, and how often for its figures. The first is often enough for a script that
+// blocks the server to be seen within a second of the server's own patience with it.
+const (
+	statusInterval = time.Second
+	summaryEvery   = 5 // statusInterval
+)
 
 type summaryBox struct {
 	mu sync.Mutex
@@ -67,17 +72,16 @@ type summaryBox struct {
 }
 
 // Summary returns what was seen last and never waits. From its first call on, the DB refreshes it in the
-// background every 5 s, until it is closed.
+// background every 5 s, its state every second, until it is closed.
 func (db *DB) Summary() Summary {
 	db.watchOnce.Do(func() {
 		db.watchers.Go(func() {
-			ticker := time.NewTicker(summaryInterval)
+			ticker := time.NewTicker(statusInterval)
 			defer ticker.Stop()
-			for {
-				s := db.readSummary(context.Background())
-				db.summary.mu.Lock()
-				db.summary.s = s
-				db.summary.mu.Unlock()
+			for n := 0; ; n++ {
+				if h := db.Health(context.Background()); n%summaryEvery == 0 || h != db.summary.health() {
+					db.summary.set(db.readSummary(context.Background(), h))
+				}
 				select {
 				case <-ticker.C:
 				case <-db.closing:
@@ -86,13 +90,27 @@ func (db *DB) Summary() Summary {
 			}
 		})
 	})
-	db.summary.mu.Lock()
-	defer db.summary.mu.Unlock()
-	return db.summary.s
+	return db.summary.get()
 }
 
-func (db *DB) readSummary(ctx context.Context) Summary {
-	h := db.Health(ctx)
+func (b *summaryBox) get() Summary {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.s
+}
+
+func (b *summaryBox) health() Health {
+	s := b.get()
+	return Health{s.Status, s.Detail}
+}
+
+func (b *summaryBox) set(s Summary) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.s = s
+}
+
+func (db *DB) readSummary(ctx context.Context, h Health) Summary {
 	s := Summary{Status: h.Status, Detail: h.Detail}
 	if h.Status != StatusOK {
 		return s
