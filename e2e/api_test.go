@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -134,6 +135,24 @@ func (a *api) call(method, path string, in, out any) {
 	default:
 		must(a.t, json.Unmarshal(text, out))
 	}
+}
+
+// try sends JSON and returns what went wrong, for calls that are to fail.
+func (a *api) try(method, path string, body []byte) error {
+	req, err := http.NewRequest(method, a.url+"/api/v1"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := a.web.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= http.StatusBadRequest {
+		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, text)
+	}
+	return err
 }
 
 // export returns all translations as CSV.

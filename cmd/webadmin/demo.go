@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"path"
+	"strings"
 
 	"webadmin/demo"
 	"webadmin/internal/dict"
+	"webadmin/internal/lua"
 )
 
 // demo puts the demo data into an empty store, where that was asked for. That it can't is no reason not to run.
@@ -29,15 +32,16 @@ func (s *starter) loadDemo(ctx context.Context) error {
 		s.logger.Info("the store is not empty: no demo data")
 		return nil
 	}
-	return fs.WalkDir(demo.Files, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
+	dictionaries, err := fs.Glob(demo.Dictionaries, "*")
+	if err != nil {
+		return err
+	}
+	for _, name := range dictionaries {
 		if err := s.importDemo(ctx, name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		return nil
-	})
+	}
+	return s.uploadDemo(ctx)
 }
 
 // empty says whether there is nothing in the dictionaries, and never was: one that was emptied by hand has a history.
@@ -51,7 +55,7 @@ func (s *starter) empty(ctx context.Context) (bool, error) {
 }
 
 func (s *starter) importDemo(ctx context.Context, name string) error {
-	file, err := demo.Files.Open(name)
+	file, err := demo.Dictionaries.Open(name)
 	if err != nil {
 		return err
 	}
@@ -69,4 +73,27 @@ func (s *starter) importDemo(ctx context.Context, name string) error {
 	}
 	s.logger.Info("demo data", "file", name, "result", countsOf(result))
 	return nil
+}
+
+// uploadDemo uploads the programs, with an example of how to call the first of them.
+func (s *starter) uploadDemo(ctx context.Context) error {
+	files, err := fs.Glob(demo.Programs, "lua/*.lua")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := demo.Programs.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(path.Base(file), ".lua")
+		by := lua.By{Who: "demo", Op: "demo:" + name}
+		if _, _, err := s.lua.Put(ctx, by, name, string(text), 0); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		s.logger.Info("demo data", "program", name)
+	}
+	example := lua.Example{Title: "No such key", Keys: []string{"demo:no such key", "demo:to"}, Expect: `{"type":"integer","result":11}`}
+	_, err = s.lua.SaveExample(ctx, lua.By{Who: "demo", Op: "demo:example"}, "mylib.rename_if_exists", example)
+	return err
 }

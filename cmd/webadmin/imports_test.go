@@ -40,6 +40,8 @@ var importRules = []importRule{
 	{of: []string{"cmd/..."}, may: []string{"..."}, butNot: []string{tests, redis}},
 	{of: []string{tests}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
 	{of: []string{"internal/kvdb"}, may: []string{"std", "modules"}, butNot: web},
+	{of: []string{"internal/kvdb/console"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: append(web, redis)},
+	{of: []string{"internal/lua/..."}, may: []string{"std", "modules", "internal/kvdb", "internal/lua/..."}, butNot: web},
 	{of: []string{"internal/account", "internal/audit", "internal/dict"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
 	{of: []string{"internal/handlers/mw"}, may: []string{"std", "modules", "internal/account", "internal/kvdb"}, butNot: []string{redis}},
 	{of: []string{"internal/handlers/..."}, may: []string{"std", "modules", "internal/...", "web/..."}, butNot: []string{tests, redis}},

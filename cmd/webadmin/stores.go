@@ -13,7 +13,9 @@ import (
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
 	"webadmin/internal/dict"
+	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua"
 )
 
 // stores are the domains over the configured servers, and what has to be closed after them.
@@ -22,7 +24,9 @@ type stores struct {
 	state    *kvdb.DB // accounts and audit; the same as db unless --state-url says otherwise
 	accounts *account.Store
 	trail    *audit.Log
+	often    *trail.Burst // audits what programs do thousands of times a second
 	dict     *dict.Store
+	lua      *lua.Store
 
 	keyMade string // session key file that this start made; "" = none
 	logger  *slog.Logger
@@ -63,6 +67,8 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 	s.accounts = account.New(s.state, key, now, logger)
 	s.trail = audit.New(s.state, now)
 	s.dict = dict.New(s.db, dict.Options{Now: now, Logger: logger})
+	s.often = trail.NewBurst(trail.Trail{Log: s.trail, Logger: logger})
+	s.lua = lua.New(s.db, lua.Options{Dir: cfg.LuaDir, Now: now, Logger: logger})
 	return s, nil
 }
 
@@ -72,6 +78,12 @@ func (s *stores) close(ctx context.Context) {
 	defer cancel()
 	if err := s.dict.Close(ctx); err != nil {
 		s.logger.Warn("closing the dictionaries", "error", err)
+	}
+	if err := s.lua.Close(ctx); err != nil {
+		s.logger.Warn("closing the Lua programs", "error", err)
+	}
+	if err := s.often.Close(ctx); err != nil {
+		s.logger.Warn("closing the audit log", "error", err)
 	}
 	if s.state != s.db {
 		s.closeDB(s.state)

@@ -48,6 +48,7 @@ var parts = []struct {
 	{"page", (*bench).page},
 	{"translate", (*bench).translate},
 	{"batch", (*bench).batch},
+	{"lua", (*bench).lua},
 	{"import", (*bench).importing},
 	{"lists", (*bench).lists},
 	{"search", (*bench).search},

@@ -159,7 +159,7 @@ func (b *bench) main() (*app, error) {
 	return b.app, err
 }
 
-// serveBare is what translate is compared with: an echo handler that does one HGET.
+// serveBare is what translate and runs of programs are compared with: an echo handler that does one HGET, or one EVALSHA.
 func serveBare(args string) error {
 	addr, socket, ok := strings.Cut(args, ",")
 	if !ok {
@@ -178,6 +178,25 @@ func serveBare(args string) error {
 			return err
 		}
 		return c.JSON(http.StatusOK, map[string]any{"value2": value2, "found": err == nil})
+	})
+	sha, err := rdb.ScriptLoad(context.Background(), smallProgram).Result()
+	if err != nil {
+		return err
+	}
+	e.POST("/run", func(c echo.Context) error {
+		var q struct{ Keys, Values []string }
+		if err := c.Bind(&q); err != nil {
+			return err
+		}
+		args := make([]any, len(q.Values))
+		for i, v := range q.Values {
+			args[i] = v
+		}
+		result, err := rdb.EvalSha(c.Request().Context(), sha, q.Keys, args...).Result()
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, map[string]any{"type": "bulk", "result": result})
 	})
 	return e.Start(addr)
 }

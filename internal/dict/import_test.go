@@ -217,7 +217,7 @@ func TestDemoFiles(t *testing.T) {
 		}{
 			{"countries.csv", CSV, 1245, 0}, {"currencies.csv", CSV, 543, 0}, {"languages.csv", CSV, 855, 0}, {"zato-sample-export.json", Zato, 1, 6},
 		} {
-			file, err := demo.Files.ReadFile(c.name)
+			file, err := demo.Dictionaries.ReadFile(c.name)
 			must(t, err)
 			for _, again := range []bool{false, true} {
 				if again && c.format == Zato {

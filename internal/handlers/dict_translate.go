@@ -146,9 +146,9 @@ func someHidden(pairs ...string) []dictview.Hidden {
 }
 
 // reachedAt is the address under which the reader has reached this server.
-func (p *dictPages) reachedAt(c echo.Context) string {
-	if p.PublicURL != nil {
-		return p.PublicURL.Scheme + "://" + p.PublicURL.Host
+func (s *site) reachedAt(c echo.Context) string {
+	if s.PublicURL != nil {
+		return s.PublicURL.Scheme + "://" + s.PublicURL.Host
 	}
 	return c.Scheme() + "://" + c.Request().Host
 }

@@ -14,8 +14,10 @@ import (
 	"webadmin/internal/handlers/api"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/handlers/problem"
+	"webadmin/internal/kvdb"
 	"webadmin/web/templates/errorview"
 	"webadmin/web/templates/layout"
+	"webadmin/web/templates/luaview"
 	"webadmin/web/templates/ui"
 )
 
@@ -62,6 +64,8 @@ func (s *site) answer(c echo.Context, p problem.Problem) (err error) {
 		return c.NoContent(p.Status)
 	case p.Status == http.StatusUnauthorized:
 		return s.askSignIn(c)
+	case wantsFragment(c.Request()) && p.Status == http.StatusServiceUnavailable && s.busySoon(c):
+		return c.NoContent(http.StatusNoContent) // it asks again by itself: a script that has just begun keeps the server from any answer
 	case wantsFragment(c.Request()):
 		return refuseFragment(c, p.Status, toastOf(p))
 	}
@@ -74,6 +78,10 @@ func (s *site) errorPage(c echo.Context, p problem.Problem) templ.Component {
 	page := s.bare(c, p.Title)
 	if changes(c.Request()) {
 		page.Path = cmp.Or(whereFrom(c.Request()), s.url("overview"))
+	}
+	if p.Status == http.StatusServiceUnavailable && s.DB.Health(c.Request().Context()).Status == kvdb.StatusBusy {
+		record, known := s.sessions.Remembered(c.Request())
+		return luaview.BusyInstead(luaview.BusyPage{Page: page, RequestID: p.RequestID, Busy: s.busyWith(true, known && record.Role.Allows(Operator))})
 	}
 	if p.Outcome != problem.Unknown {
 		return layout.ErrorPage(page, layout.ErrorProps{

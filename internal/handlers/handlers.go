@@ -19,6 +19,7 @@ import (
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua"
 )
 
 // requestTime is how long a request may take; routes marked Long may take longer.
@@ -30,7 +31,9 @@ type Deps struct {
 	State    *kvdb.DB // where users, sessions, tokens and audit live; may be DB
 	Accounts *account.Store
 	Audit    *audit.Log
+	Often    *trail.Burst // audits what programs do thousands of times a second; whoever makes it closes it
 	Dict     *dict.Store
+	Lua      *lua.Store
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Metrics  *prometheus.Registry
@@ -79,7 +82,7 @@ func New(d Deps) (*echo.Echo, error) {
 		mw.Timeout(requestTime),
 	))
 	register(e, s)
-	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Audit: d.Audit, Audited: s.trail.Do, Page: s.bare, Version: d.Version})
+	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Lua: d.Lua, Audit: d.Audit, Audited: s.trail.Do, AuditedOften: d.Often.Do, Page: s.bare, Version: d.Version})
 	return e, nil
 }
 

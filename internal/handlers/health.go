@@ -38,6 +38,9 @@ func (p *healthPages) readyz(c echo.Context) error {
 	if health.Detail != "" {
 		answer["detail"] = health.Detail
 	}
+	if blocking, ok := p.Lua.Blocking(); ok && health.Status == kvdb.StatusBusy {
+		answer["script"] = blocking.Program
+	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	if health.Status != kvdb.StatusOK {
 		return c.JSON(http.StatusServiceUnavailable, answer)

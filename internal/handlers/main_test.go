@@ -21,8 +21,10 @@ import (
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
 	"webadmin/internal/dict"
+	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
+	"webadmin/internal/lua"
 )
 
 func TestMain(m *testing.M) { kvtest.Main(m) }
@@ -56,7 +58,12 @@ func newAppOn(t testing.TB, db *kvdb.DB, change ...func(*Deps)) *app {
 		Dict: dict.New(db, dict.Options{Now: now, Logger: logger}), Logger: logger, Now: now,
 		Metrics: prometheus.NewRegistry(), Version: "v1.2.3", ProgramUser: "programs",
 	}
-	t.Cleanup(func() { _ = d.Dict.Close(context.Background()) })
+	d.Lua = lua.New(db, lua.Options{Now: now, Logger: logger})
+	d.Often = trail.NewBurst(trail.Trail{Log: d.Audit, Logger: logger})
+	t.Cleanup(func() {
+		ctx := context.Background()
+		_ = errors.Join(d.Dict.Close(ctx), d.Lua.Close(ctx), d.Often.Close(ctx))
+	})
 	for _, f := range change {
 		f(&d)
 	}

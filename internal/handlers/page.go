@@ -34,6 +34,7 @@ var navigation = []section{
 		{text: "Import/export", route: "dict.transfer"},
 		{text: "Misses", route: "dict.misses", key: "m"},
 	}},
+	{text: "Lua", icon: "file-code-corner", route: "lua", key: "l"},
 	{text: "Audit", icon: "scroll-text", route: "audit", key: "a"},
 	{text: "Settings", icon: "sliders-horizontal", route: "settings.users", key: "u", sub: []section{
 		{text: "Users", route: "settings.users"},
@@ -50,7 +51,7 @@ func (s *site) page(c echo.Context, title string, crumbs ...layout.Crumb) layout
 		Title: title, Crumbs: crumbs, Path: c.Request().URL.RequestURI(),
 		User: who.Name, Role: string(who.Role), Nav: s.nav(c, who.Role),
 		EnvName: s.EnvName, EnvColor: envColor(s.EnvName), Theme: themeOf(c.Request()),
-		Server: s.server(), Toasts: s.takeToasts(c), Version: s.Version,
+		Server: s.server(c.Request().Context()), Toasts: s.takeToasts(c), Version: s.Version,
 		Search: s.url("dict.translations"), Hint: "Any part of a translation",
 	}
 }
@@ -126,9 +127,13 @@ func within(path, section string) bool {
 }
 
 // server says in two short lines how the Redis server is.
-func (s *site) server() layout.Server {
+func (s *site) server(ctx context.Context) layout.Server {
 	sum := s.DB.Summary()
-	if sum.Status != "ok" {
+	switch sum.Status = s.status(ctx); sum.Status {
+	case kvdb.StatusOK:
+	case kvdb.StatusBusy:
+		return layout.Server{Status: sum.Status, Text1: "Redis is busy", Text2: s.busyText()}
+	default:
 		return layout.Server{Status: sum.Status, Text1: "Redis is " + sum.Status, Text2: s.DB.Addr()}
 	}
 	return layout.Server{

@@ -61,6 +61,12 @@ func targets(r *http.Request, id string) bool {
 	return strings.HasSuffix(r.Header.Get("HX-Target"), "#"+id)
 }
 
+// eventRan is what a page is told when a program has run.
+const eventRan = "lua-ran"
+
+// announce tells the page of a fragment that something has happened: whoever waits for the event there asks anew.
+func announce(c echo.Context, event string) { c.Response().Header().Set("HX-Trigger", event) }
+
 // redirect sends the reader to a page of ours: with 303 after a form, with a header of htmx after a request of its own, because fetch
 // would follow the 303 unseen and swap a whole page into a part of one.
 func redirect(c echo.Context, to string) error {

@@ -13,7 +13,13 @@ const (
 	verbUserDelete   = "user.delete"
 	verbTokenCreate  = "token.create"
 	verbTokenRevoke  = "token.revoke"
+	verbLuaSave      = "lua.save"
+	verbLuaUpload    = "lua.upload"
+	verbLuaRestore   = "lua.restore"
+	verbLuaDelete    = "lua.delete"
 )
 
 // Objects of the audit log.
 func userObject(name string) string { return "user " + name }
+
+func programObject(name string) string { return "program " + name }

@@ -50,6 +50,8 @@ type DB struct {
 	program credentials // of the program user
 	wires   wires
 	tables  commandTables
+	gates   scriptGates
+	late    lateReplies
 
 	watchOnce sync.Once
 	summary   summaryBox
@@ -160,6 +162,7 @@ func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		close(db.closing)
 		db.watchers.Wait()
+		db.late.close()
 		db.closeErr = errors.Join(db.client.Close(), db.health.Close(), db.wires.close())
 	})
 	return db.closeErr

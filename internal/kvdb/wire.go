@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -29,6 +28,8 @@ type wire struct {
 	run  string // which run of which server this is; "" = nobody has asked
 	idle time.Time
 	over bool // an error, or what is still to come of a reply, makes it useless
+	out  []byte
+	sys  syscall.RawConn // to look at it without reading; nil = nobody can
 }
 
 // replyError is an error that the server replied.
@@ -40,8 +41,10 @@ func (e replyError) Error() string { return string(e) }
 func (replyError) RedisError() {}
 
 const (
-	maxIdleWires = 16
+	maxIdleWires = 64
 	maxWireIdle  = 10 * time.Second
+	justUsed     = time.Millisecond // see wireOptions.unseen
+	maxWireOut   = 64 << 10         // the buffer for requests that a connection keeps
 )
 
 // wires keeps a few connections that are as good as new.
@@ -52,7 +55,7 @@ type wires struct {
 }
 
 // take returns the connection that was used last, nil if there is none.
-func (p *wires) take(to, user string, db int) *wire {
+func (p *wires) take(to, user string, db int, unseen bool) *wire {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := len(p.idle) - 1; i >= 0; i-- {
@@ -61,7 +64,7 @@ func (p *wires) take(to, user string, db int) *wire {
 			continue
 		}
 		p.idle = slices.Delete(p.idle, i, i+1)
-		if time.Since(w.idle) < maxWireIdle && w.quiet() {
+		if age := time.Since(w.idle); age < maxWireIdle && w.r.Buffered() == 0 && (unseen && age < justUsed || w.quiet()) {
 			return w
 		}
 		_ = w.Close()
@@ -78,7 +81,7 @@ func (p *wires) put(w *wire) {
 		_ = w.Close()
 		return
 	}
-	if len(p.idle) == maxIdleWires {
+	if len(p.idle) > 0 && (len(p.idle) == maxIdleWires || w.idle.Sub(p.idle[0].idle) > maxWireIdle) {
 		_ = p.idle[0].Close()
 		p.idle = slices.Delete(p.idle, 0, 1)
 	}
@@ -97,12 +100,22 @@ func (p *wires) close() error {
 	return errors.Join(errs...)
 }
 
-// quiet says whether the connection is open, with nothing on it to read.
+// quiet says whether the connection is open, with nothing to come on it.
 func (w *wire) quiet() bool {
-	if w.r.Buffered() > 0 {
+	if w.sys == nil {
 		return false
 	}
-	conn := w.Conn
+	var peeked error
+	err := w.sys.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, peeked = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return true
+	})
+	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EWOULDBLOCK))
+}
+
+// transport finds what is under TLS and the like; nil = it can't be looked at.
+func transport(conn net.Conn) syscall.RawConn {
 	for {
 		outer, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -112,23 +125,19 @@ func (w *wire) quiet() bool {
 	}
 	sys, ok := conn.(syscall.Conn)
 	if !ok {
-		return false
+		return nil
 	}
 	raw, err := sys.SyscallConn()
 	if err != nil {
-		return false
+		return nil
 	}
-	var peeked error
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, peeked = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true
-	})
-	return err == nil && (errors.Is(peeked, syscall.EAGAIN) || errors.Is(peeked, syscall.EWOULDBLOCK))
+	return raw
 }
 
 type wireOptions struct {
 	restricted bool // as the program user, where there is one, else as the user of the URL
 	fresh      bool // not used before
+	unseen     bool // nobody need look again whether one that was in use just now is open
 	anyDB      bool // for what is not about keys: a server that runs a script doesn't let anybody select a database
 }
 
@@ -142,7 +151,7 @@ func (db *DB) wire(ctx context.Context, to string, o wireOptions) (*wire, error)
 		number = 0
 	}
 	if !o.fresh {
-		if w := db.wires.take(to, user, number); w != nil {
+		if w := db.wires.take(to, user, number, o.unseen); w != nil {
 			return w, nil
 		}
 	}
@@ -171,7 +180,7 @@ func (db *DB) dialWire(ctx context.Context, to, user string, number int) (*wire,
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: conn, r: bufio.NewReader(conn), to: to, user: user, db: number}
+	w := &wire{Conn: conn, r: bufio.NewReader(conn), to: to, user: user, db: number, sys: transport(conn)}
 	if err := w.greet(ctx, db.target, db.program); err != nil {
 		_ = conn.Close()
 		return nil, &notSentError{err}
@@ -230,33 +239,53 @@ func (w *wire) askMuch(ctx context.Context, items, bytes int, args []string) (Re
 // do sends a command and reads its reply, or, when it is cut, that part of it which the limits allow. An error before
 // all was sent is a notSentError.
 func (w *wire) do(ctx context.Context, args []string, items, bytes int) (reply Reply, cut bool, err error) {
-	w.over = true
 	deadline, _ := ctx.Deadline()
+	w.out = appendRequest(w.out[:0], args)
+	stop, err := w.send(ctx, deadline)
+	if err != nil {
+		return Reply{}, false, err
+	}
+	return w.receive(stop, items, bytes)
+}
+
+// send sends what is in w.out. Until stop is called, the end of ctx ends what reads and writes; so does the deadline, after
+// that as well. An error is a notSentError.
+func (w *wire) send(ctx context.Context, deadline time.Time) (stop func() bool, err error) {
+	w.over = true
+	out := w.out
+	if cap(out) > maxWireOut {
+		w.out = nil
+	}
 	if err := w.SetDeadline(deadline); err != nil {
-		return Reply{}, false, &notSentError{err}
+		return nil, &notSentError{err}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = w.SetDeadline(time.Unix(1, 0)) })
-	if ctx.Err() != nil {
-		return Reply{}, false, &notSentError{ctx.Err()}
+	stop = context.AfterFunc(ctx, func() { _ = w.SetDeadline(time.Unix(1, 0)) })
+	if err := ctx.Err(); err != nil {
+		return nil, &notSentError{err}
 	}
-	if _, err := w.Write(request(args)); err != nil {
+	if _, err := w.Write(out); err != nil {
 		stop()
-		return Reply{}, false, &notSentError{err} // a server runs only what it has whole
+		return nil, &notSentError{err} // a server runs only what it has whole
 	}
+	return stop, nil
+}
+
+// receive reads the reply to what was sent.
+func (w *wire) receive(stop func() bool, items, bytes int) (reply Reply, cut bool, err error) {
 	rr := newReplyReader(w.r, items, bytes)
 	reply, err = rr.read()
 	w.over = !stop() || err != nil || rr.cut
 	return reply, rr.cut, err
 }
 
-// request writes a command as the server takes it.
-func request(args []string) []byte {
+// appendRequest writes a command as the server takes it.
+func appendRequest(b []byte, args []string) []byte {
 	n := 16
 	for _, arg := range args {
 		n += len(arg) + 16
 	}
-	b := make([]byte, 0, n)
-	b = fmt.Appendf(b, "*%d\r\n", len(args))
+	b = slices.Grow(b, n)
+	b = append(strconv.AppendInt(append(b, '*'), int64(len(args)), 10), "\r\n"...)
 	for _, arg := range args {
 		b = append(strconv.AppendInt(append(b, '$'), int64(len(arg)), 10), "\r\n"...)
 		b = append(append(b, arg...), "\r\n"...)

@@ -20,6 +20,7 @@ import (
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua"
 	"webadmin/web/templates/layout"
 )
 
@@ -30,9 +31,12 @@ const Base = "/api/v1"
 type Deps struct {
 	DB    *kvdb.DB // the KVDB
 	Dict  *dict.Store
+	Lua   *lua.Store
 	Audit *audit.Log
 	// Audited writes an audit record round a change; see trail.Trail.
 	Audited func(ctx context.Context, verb, object string, change func() (before, after string, err error)) error
+	// AuditedOften is Audited for what programs do thousands of times a second; see trail.Burst.
+	AuditedOften func(ctx context.Context, verb, object string, change func() (before, after string, err error)) error
 	// Page returns the frame of the page that documents the API.
 	Page    func(c echo.Context, title string) layout.Page
 	Version string
@@ -68,7 +72,7 @@ func (s *server) operations() []operation {
 	var all []operation
 	for _, area := range [][]operation{
 		s.translateCalls(), s.entryCalls(), s.translationCalls(), s.systemCalls(), s.transferCalls(),
-		s.missCalls(), s.changeCalls(), s.kvdbCalls(), s.auditCalls(),
+		s.missCalls(), s.changeCalls(), s.luaCalls(), s.kvdbCalls(), s.auditCalls(),
 	} {
 		all = append(all, area...)
 	}
@@ -77,9 +81,13 @@ func (s *server) operations() []operation {
 
 // audited makes a change under an audit record. A change whose outcome is unknown says where to look.
 func (s *server) audited(ctx context.Context, verb, object string, change func() (before, after string, err error)) error {
-	err := s.Audited(ctx, verb, object, change)
+	return checked(s.Audited(ctx, verb, object, change), verb, Base+"/dictionary/changes")
+}
+
+// checked has an error whose outcome is unknown say where to look.
+func checked(err error, verb, where string) error {
 	if errors.Is(err, kvdb.ErrUnknown) {
-		return &kvdb.UnknownError{Op: verb, Check: Base + "/dictionary/changes", Err: err}
+		return &kvdb.UnknownError{Op: verb, Check: where, Err: err}
 	}
 	return err
 }

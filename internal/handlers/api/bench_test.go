@@ -22,8 +22,10 @@ import (
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers"
 	"webadmin/internal/handlers/api"
+	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
+	"webadmin/internal/lua"
 )
 
 // What a translation costs beside the least that could answer it, without the network between client and server:
@@ -114,8 +116,8 @@ func servers(b *testing.B, bare func(db *kvdb.DB, key string) echo.HandlerFunc) 
 		b.Fatal(err)
 	}
 	whole, err := handlers.New(handlers.Deps{
-		DB: db, State: db, Accounts: accounts, Audit: auditLog, Dict: store,
-		Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(),
+		DB: db, State: db, Accounts: accounts, Audit: auditLog, Dict: store, Lua: lua.New(db, lua.Options{}),
+		Often: trail.NewBurst(trail.Trail{Log: auditLog, Logger: logger}), Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		b.Fatal(err)

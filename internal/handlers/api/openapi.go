@@ -34,6 +34,7 @@ var groups = []*huma.Tag{
 	{Name: "Import and export", Description: "Everything as a file."},
 	{Name: "Misses", Description: "What was asked for and not found."},
 	{Name: "Changes", Description: "Who changed what, and the way back."},
+	{Name: "Lua programs", Description: "Texts that run atomically where the data is."},
 	{Name: "Redis", Description: "The server itself, and its commands."},
 	{Name: "Audit", Description: "Who did what on this server."},
 }
@@ -120,7 +121,10 @@ func describe(o operation, registry huma.Registry) *huma.Operation {
 		Tags:        []string{o.group},
 		Summary:     o.summary,
 		Description: strings.TrimSpace(o.text + " Needs the role " + string(o.Need) + "."),
-		Responses:   map[string]*huma.Response{strconv.Itoa(o.statusOK()): success(o, registry)},
+		Responses:   map[string]*huma.Response{strconv.Itoa(o.statusOK()): success(o, o.statusOK(), registry)},
+	}
+	if o.mayCreate {
+		d.Responses[strconv.Itoa(http.StatusCreated)] = success(o, http.StatusCreated, registry)
 	}
 	for i := range o.input.params {
 		d.Parameters = append(d.Parameters, describeParam(&o.input.params[i], registry))
@@ -159,10 +163,10 @@ func media(contentType string, s *huma.Schema) map[string]*huma.MediaType {
 	return map[string]*huma.MediaType{contentType: {Schema: s}}
 }
 
-func success(o operation, registry huma.Registry) *huma.Response {
-	r := &huma.Response{Description: http.StatusText(o.statusOK())}
+func success(o operation, status int, registry huma.Registry) *huma.Response {
+	r := &huma.Response{Description: http.StatusText(status)}
 	switch {
-	case o.statusOK() == http.StatusNoContent:
+	case status == http.StatusNoContent:
 		return r
 	case o.produces != nil:
 		r.Content = map[string]*huma.MediaType{}
@@ -172,7 +176,7 @@ func success(o operation, registry huma.Registry) *huma.Response {
 	default:
 		r.Content = media(jsonType, registry.Schema(o.answer, true, ""))
 	}
-	if o.status == http.StatusCreated {
+	if status == http.StatusCreated {
 		r.Headers = map[string]*huma.Header{echo.HeaderLocation: {Description: "Its address.", Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
 	return r

@@ -22,14 +22,15 @@ type operation struct {
 
 // about is what the document says about a call beyond what its types say.
 type about struct {
-	group    string
-	summary  string
-	text     string
-	status   int               // of success; 0 = 200
-	answers  map[int]answerDoc // that say more than a plain answer or problem
-	accepts  string            // media type of a body that is no JSON
-	produces []string          // media types of an answer that is no JSON
-	example  string            // what follows the address in the example, as it is
+	group     string
+	summary   string
+	text      string
+	status    int               // of success; 0 = 200
+	mayCreate bool              // what is new is 201, with the same answer
+	answers   map[int]answerDoc // that say more than a plain answer or problem
+	accepts   string            // media type of a body that is no JSON
+	produces  []string          // media types of an answer that is no JSON
+	example   string            // what follows the address in the example, as it is
 }
 
 type answerDoc struct {

@@ -9,6 +9,7 @@ import (
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/handlers/problem"
+	"webadmin/internal/lua"
 )
 
 // The problems that say more than what is wrong.
@@ -71,6 +72,10 @@ func extended(p problem.Problem, err error) any {
 		exists   *dict.ExistsError
 		undo     *dict.UndoConflictError
 		rejected *dict.RejectedError
+		syntax   *lua.SyntaxError
+		failure  *lua.Failure
+		unknown  *lua.NotFoundError
+		changed  *lua.StaleError
 	)
 	switch {
 	case errors.As(err, &stale) && stale.Entry != nil:
@@ -85,6 +90,14 @@ func extended(p problem.Problem, err error) any {
 		return UndoConflict{p, itemsOf(undo.Items), undo.Total}
 	case errors.As(err, &rejected):
 		return RejectedImport{p, importResultOf(rejected.Result)}
+	case errors.As(err, &syntax):
+		return ProgramError{p, syntax.Line, syntax.Message}
+	case errors.As(err, &failure):
+		return ProgramError{p, failure.Line, failure.Message}
+	case errors.As(err, &unknown):
+		return UnknownProgram{p, append([]string{}, unknown.Near...)}
+	case errors.As(err, &changed):
+		return StaleProgram{p, sourceOf(changed.Current)}
 	}
 	return nil
 }

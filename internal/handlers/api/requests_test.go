@@ -267,13 +267,14 @@ func TestExamplesOfThePageAreAccepted(t *testing.T) {
 		if _, b, ok := strings.Cut(rest, "END'\n"); ok {
 			body = strings.TrimSuffix(b, "\nEND")
 		}
-		if strings.Contains(path, "/import") {
+		if strings.Contains(text, "--data-binary @") && !strings.Contains(text, "@- ") { // a file that nobody has here
 			return
 		}
-		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM").Replace(path), body); a.status >= 400 && a.status != 404 && a.status != 422 {
+		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM", "{name}", "none.such").Replace(path), body); a.status >= 400 && a.status != 404 && a.status != 422 {
 			t.Errorf("%s: %d %s", text, a.status, a.raw)
 		} else if a.status == 422 {
-			if _, fields := a.problem(t); fields["value1"] == "" { // its entries are not there
+			// An entry is not there, or the program finds a key of another type.
+			if _, fields := a.problem(t); fields["value1"] == "" && !strings.HasSuffix(path, "/lua/run") {
 				t.Errorf("%s: %s", text, a.raw)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,8 +19,10 @@ import (
 	"webadmin/internal/audit"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers"
+	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
+	"webadmin/internal/lua"
 )
 
 func TestMain(m *testing.M) { kvtest.Main(m) }
@@ -33,6 +36,7 @@ type world struct {
 	client *http.Client
 	db     *kvdb.DB
 	dict   *dict.Store
+	lua    *lua.Store
 	audit  *audit.Log
 	token  map[account.Role]string
 	spec   *spec // every answer is held against it
@@ -48,11 +52,13 @@ func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 	logger := slog.New(slog.NewJSONHandler(io.Discard, nil))
 	w := &world{
 		t: t, db: db, dict: dict.New(db, dict.Options{Logger: logger}), audit: audit.New(state, time.Now),
+		lua:    lua.New(db, lua.Options{Logger: logger}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}, token: map[account.Role]string{},
 	}
 	accounts := account.New(state, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
+	often := trail.NewBurst(trail.Trail{Log: w.audit, Logger: logger})
 	e, err := handlers.New(handlers.Deps{
-		DB: db, State: state, Accounts: accounts, Audit: w.audit, Dict: w.dict,
+		DB: db, State: state, Accounts: accounts, Audit: w.audit, Often: often, Dict: w.dict, Lua: w.lua,
 		Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(), Version: "v1.2.3",
 	})
 	if err != nil {
@@ -77,7 +83,7 @@ func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 		}
 		w.client.CloseIdleConnections()
 		server.Close()
-		if err := w.dict.Close(ctx); err != nil {
+		if err := errors.Join(w.dict.Close(ctx), w.lua.Close(ctx), often.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 	})

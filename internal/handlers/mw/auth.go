@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/account"
+	"webadmin/internal/kvdb"
 )
 
 // tokenChecker is the part of account.Store that bearer tokens need.
@@ -26,7 +27,11 @@ func Gate(tokens tokenChecker, sessions *Sessions, isAPI func(*http.Request) boo
 				return next(c)
 			}
 			if err := identify(c, info, tokens, sessions, isAPI(c.Request())); err != nil {
-				return err
+				record, ok := sessions.Remembered(c.Request())
+				if !ok || !info.Route.Busy || !kvdb.IsBusy(err) {
+					return err
+				}
+				info.Principal = principalOf(record)
 			}
 			if !info.SignedIn() {
 				return echo.ErrUnauthorized
@@ -53,9 +58,13 @@ func Identify(r *http.Request, sessions *Sessions) error {
 		return err
 	}
 	if record, ok := RecordOf(sess); ok {
-		From(r.Context()).Principal = account.Principal{Name: record.User, Role: record.Role, Kind: "session", SessionID: record.ID}
+		From(r.Context()).Principal = principalOf(record)
 	}
 	return nil
+}
+
+func principalOf(record account.Session) account.Principal {
+	return account.Principal{Name: record.User, Role: record.Role, Kind: "session", SessionID: record.ID}
 }
 
 func identifyToken(c echo.Context, info *Info, tokens tokenChecker, header string) error {

@@ -38,6 +38,7 @@ type Sessions struct {
 	keeper sessionKeeper
 	name   string
 	secure bool
+	memory memory
 }
 
 // NewSessions returns the store. secure is whether people reach the server over TLS: the cookie then has
@@ -73,11 +74,13 @@ func (s *Sessions) New(r *http.Request, name string) (*sessions.Session, error) 
 	}
 	record, values, err := s.keeper.ResumeSession(r.Context(), cookie.Value)
 	if errors.Is(err, kvdb.ErrNotFound) {
+		s.memory.forget(cookie.Value)
 		return sess, nil
 	}
 	if err != nil {
 		return sess, err
 	}
+	s.memory.add(cookie.Value, record)
 	sess.ID, sess.IsNew = cookie.Value, false
 	sess.Values[recordKey] = record
 	for k, v := range values {
@@ -156,6 +159,7 @@ func (s *Sessions) forget(r *http.Request, sess *sessions.Session) error {
 	if sess.ID == "" {
 		return nil
 	}
+	s.memory.forget(sess.ID)
 	err := s.keeper.EndSession(r.Context(), sess.ID)
 	if err != nil && !errors.Is(err, kvdb.ErrNotFound) {
 		return err

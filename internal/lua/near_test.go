@@ -1,0 +1,59 @@
+package lua
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"webadmin/internal/kvdb/kvtest"
+)
+
+func TestNear(t *testing.T) {
+	t.Parallel()
+	all := []string{"kvdb.rename_if_exists", "mylib.rename_if_exists", "mylib.check", "orders.move", "orders.mover", "orders.remove", "Orders.Move2", "a", "ab", "zebra"}
+	for name, want := range map[string][]string{
+		"kvdb.rename_if_exist":       {"kvdb.rename_if_exists", "mylib.rename_if_exists"},
+		"kvdb.reanme_if_exists":      {"kvdb.rename_if_exists", "mylib.rename_if_exists"},
+		"rename_if_exists":           {"kvdb.rename_if_exists", "mylib.rename_if_exists"},
+		"other.rename_if_exists":     {"kvdb.rename_if_exists", "mylib.rename_if_exists"},
+		"ORDERS.MOVE":                {"orders.move", "Orders.Move2", "orders.mover", "orders.remove"},
+		"orders.move.lua":            {"orders.move", "Orders.Move2", "orders.mover"},
+		"mylib":                      {"mylib.check", "mylib.rename_if_exists"},
+		"b":                          {"a", "ab"},
+		"quite something else":       nil,
+		"":                           {"a"},
+		strings.Repeat("zebra", 100): {"zebra"},
+	} {
+		got := near(name, append(all, all...))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("near %.30q (-want +got)\n%s", name, diff)
+		}
+	}
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"abc", "acb", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3}, {"abcdef", "abcdef", 0}, {"ab", "ba", 1}} {
+		if got := edits(c.a, c.b, 9); got != c.want {
+			t.Errorf("from %q to %q it takes %d, want %d", c.a, c.b, got, c.want)
+		}
+		if got := edits(c.b, c.a, 9); got != c.want {
+			t.Errorf("from %q to %q it takes %d, want %d", c.b, c.a, got, c.want)
+		}
+	}
+}
+
+func TestNotFoundTellsNearNames(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, kvtest.Open(t))
+	mustPut(t, s, "mylib.check", "return 1")
+	for name, want := range map[string]string{
+		"mylib.chek":            `there is no program "mylib.chek"; there is mylib.check`,
+		"kvdb.rename_if_exist":  `there is no program "kvdb.rename_if_exist"; there is kvdb.rename_if_exists`,
+		"something.quite.apart": `there is no program "something.quite.apart"`,
+	} {
+		if _, err := s.resolve(t.Context(), name); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
