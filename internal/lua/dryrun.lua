@@ -307,6 +307,7 @@ local ok,v=xpcall(outer(own),function(e)
   local line,text='0',e
   if type(e)=='table' then
     text=rawget(e,'err')
+    if type(text)~='string' then text='the program raises a table without err, which takes Redis 7.0 down: raise a text, or a table with err' end
     line=e==failedReply and failedLine or where()
   end
   if type(text)~='string' then text=type(e)=='number' and tostring(e) or 'unknown error' end

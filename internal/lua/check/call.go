@@ -47,6 +47,9 @@ func (w *walker) call(e *ast.FuncCallExpr) value {
 		}
 		return value{origin: computed}
 	case f.path == "error", f.path == "coroutine.yield":
+		if f.path == "error" && raisesWithoutErr(e.Args) {
+			w.report(at, "error-table", "a table without err, raised and not caught, takes Redis 7.0 down: raise a text, or {err = 'CODE text'}")
+		}
 		w.leave()
 	case f.path == "ipairs", f.path == "pairs", f.path == "unpack":
 		switch first.path {
@@ -62,6 +65,18 @@ func (w *walker) call(e *ast.FuncCallExpr) value {
 		return value{origin: computed}
 	}
 	return value{}
+}
+
+// raisesWithoutErr says whether the arguments of error are a table without the field in which Redis looks for the text.
+func raisesWithoutErr(args []ast.Expr) bool {
+	if len(args) == 0 {
+		return false
+	}
+	table, ok := args[0].(*ast.TableExpr)
+	return ok && !slices.ContainsFunc(table.Fields, func(f *ast.Field) bool {
+		name, ok := f.Key.(*ast.StringExpr)
+		return f.Key != nil && (!ok || name.Value == "err")
+	})
 }
 
 // arguments reads those of a call.

@@ -163,6 +163,8 @@ func TestBad(t *testing.T) {
 		"local x = 1\nlocal x = 2\nreturn x":                                              {"1:7 unused-local", "2:7 shadowed-local: x hides the one of line 1"},
 		"local function f(x) local x = 1 return x end return f":                           {"1:27 shadowed-local"},
 		"for i = 1, 2 do\n  for i = 1, 2 do redis.log(i) end\nend":                        {"2:7 shadowed-local: i hides that of the loop in line 1"},
+		"error({code = 5})":                                                               {"1:1 error-table"},
+		"if ARGV[1] then error({err = 'ERR no'}) end error('text')":                       nil,
 		"while true do\n  redis.call('TIME')\nend":                                        {"1:1 endless-loop"},
 		"repeat for i = 1, 2 do break end until false":                                    {"1:1 endless-loop"},
 		"local f\nwhile 1 do f = function() return 1 end f() end":                         {"2:1 endless-loop"},
