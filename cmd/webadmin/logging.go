@@ -192,10 +192,16 @@ func newScrubber(values []string) *scrubber {
 	return s
 }
 
+// suspicious are the bytes with which what the patterns need begins.
+var suspicious = [256]bool{':': true, 'a': true, 'A': true, 'b': true, 'B': true, 'p': true, 'P': true}
+
 // suspects says whether text could change anything: it looks for what the patterns need, which is much
 // quicker than they are.
 func (s *scrubber) suspects(t string) bool {
 	for i := range len(t) {
+		if !suspicious[t[i]] {
+			continue
+		}
 		switch t[i] | 0x20 {
 		case ':':
 			if strings.HasPrefix(t[i:], "://") {

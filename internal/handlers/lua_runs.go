@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/kvdb"
@@ -28,7 +29,7 @@ func (p *luaPages) runs(c echo.Context) error {
 		if name == noName {
 			name = ""
 		}
-		return render(c, http.StatusOK, luaview.Runs(p.lastRuns(c, name)))
+		return render(c, http.StatusOK, templ.Join(luaview.Runs(p.lastRuns(c, name)), p.factsAnew(c, name)))
 	}
 	title, back := "Runs of "+name, luaview.Link{Text: "The program", URL: p.url("lua.program", name)}
 	if name == noName {
@@ -47,6 +48,19 @@ func (p *luaPages) runs(c echo.Context) error {
 	page := luaview.RunsPage{Title: title, Runs: v, Back: back}
 	page.Page = p.page(c, title, p.way(layout.Crumb{Text: title})...)
 	return render(c, http.StatusOK, luaview.RunsAlone(page))
+}
+
+// factsAnew brings the line about a program, which says how often it ran, up to date. Nothing is lost where it can't be had.
+func (p *luaPages) factsAnew(c echo.Context, name string) templ.Component {
+	source, err := p.Lua.Program(c.Request().Context(), name)
+	if err != nil {
+		return templ.NopComponent
+	}
+	f, err := p.facts(c.Request().Context(), source)
+	if err != nil {
+		return templ.NopComponent
+	}
+	return luaview.FactsAnew(f)
 }
 
 func (p *luaPages) runsURL(name string) string {

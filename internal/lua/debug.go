@@ -652,10 +652,11 @@ func (d *Debug) redis(ctx context.Context, args []string) error {
 	return nil
 }
 
+const endedEarly = "the session was ended before the program"
+
 // Close ends the session. It may be called again.
 func (d *Debug) Close() {
-	const text = "the session was ended before the program"
-	d.finish(kvdb.Reply{}, &Failure{Message: text, Raw: text})
+	d.finish(kvdb.Reply{}, &Failure{Message: endedEarly, Raw: endedEarly})
 }
 
 // finish ends the session, and keeps the run.
@@ -665,6 +666,9 @@ func (d *Debug) finish(reply kvdb.Reply, failure *Failure) {
 	}
 	run := runOf(d.who, d.call, d.at, Outcome{Program: d.src.Program, Reply: reply, Failure: failure, Took: d.s.now().Sub(d.at)}, nil)
 	run.Mode = "debug"
+	if failure != nil && failure.Message == endedEarly { // people do so when they have seen enough
+		run.Outcome, run.Type, run.Result, run.Error = "done", "", endedEarly, ""
+	}
 	d.s.record(run)
 }
 
