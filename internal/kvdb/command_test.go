@@ -565,6 +565,21 @@ func TestBlockingCommand(t *testing.T) {
 	})
 }
 
+// A command that a client also sends to prepare a connection counts as sent, like any other.
+func TestSentIsNotHandshake(t *testing.T) {
+	t.Parallel()
+	srv, url := newServer(t, "single")
+	db := open(t, url)
+	for _, args := range [][]string{{"CLIENT", "KILL", "TYPE", "pubsub"}, {"SELECT", "1"}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		if err := db.ChangeAfter(ctx, srv.Pause, args...); !errors.Is(err, kvdb.ErrUnknown) {
+			t.Errorf("%v: %v", args, err)
+		}
+		cancel()
+		srv.Resume()
+	}
+}
+
 // TestCommandRunsAtMostOnce stalls and kills the server during commands.
 func TestCommandRunsAtMostOnce(t *testing.T) {
 	t.Parallel()

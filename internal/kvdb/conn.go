@@ -87,6 +87,9 @@ type watchedConn struct {
 	refused error // a refusedError that the handshake met; the client reads on after the first error
 }
 
+// begin says that the handshake is over, so that no command is taken for a part of it (CLIENT …).
+func (c *watchedConn) begin() { c.used.Store(true) }
+
 func (c *watchedConn) Write(p []byte) (int, error) {
 	if !c.used.Load() && !isHandshake(p) {
 		c.used.Store(true)

@@ -20,15 +20,15 @@ func ReadReply(r io.Reader, items, bytes int) (reply Reply, cut bool, rest strin
 // ErrNotRedis is that of a malformed reply.
 var ErrNotRedis = errNotRedis
 
-// Sample is a command of the server whose keys the positions alone tell, with arguments made up.
-type Sample struct{ Args, Keys []string }
+// SampleCommand is a command of the server whose keys the positions alone tell, with arguments made up.
+type SampleCommand struct{ Args, Keys []string }
 
 // SamplesOf returns one for each command of that kind.
-func SamplesOf(ctx context.Context, db *DB) ([]Sample, error) {
+func SamplesOf(ctx context.Context, db *DB) ([]SampleCommand, error) {
 	if _, err := db.Classify(ctx, []string{"GET", "k"}); err != nil {
 		return nil, err
 	}
-	var samples []Sample
+	var samples []SampleCommand
 	add := func(s *commandSpec, words ...string) {
 		if s.first <= 0 || s.is("movablekeys") || s.channel {
 			return
@@ -41,7 +41,7 @@ func SamplesOf(ctx context.Context, db *DB) ([]Sample, error) {
 		for i := len(args); i < n; i++ {
 			args = append(args, "a"+string(rune('0'+i)))
 		}
-		samples = append(samples, Sample{args, s.plainKeys(args)})
+		samples = append(samples, SampleCommand{args, s.plainKeys(args)})
 	}
 	for name, s := range db.tables.now.byName {
 		add(s, name)
@@ -50,4 +50,20 @@ func SamplesOf(ctx context.Context, db *DB) ([]Sample, error) {
 		}
 	}
 	return samples, nil
+}
+
+// ChangeAfter runs a command on a new connection, after something else.
+func (db *DB) ChangeAfter(ctx context.Context, first func(), args ...string) error {
+	to, err := db.node(ctx, nil)
+	if err != nil {
+		return err
+	}
+	w, err := db.wire(ctx, to, wireOptions{fresh: true})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	first()
+	_, _, err = w.do(ctx, args, 1, 1)
+	return WriteErr("test", err)
 }

@@ -192,24 +192,32 @@ func (forbiddenError) Is(target error) bool { return target == ErrForbidden }
 // Permit returns the call of the command by somebody with the role; confirm is what they typed to confirm it. The errors
 // are for people: ErrForbidden, and ErrInvalid where it can't run, or not unconfirmed.
 func (c Class) Permit(role, confirm string) (*Call, error) {
-	name := fmt.Sprintf("%.50q", c.Name)
-	if c.Known {
-		name = c.Name
+	if err := c.refusal(role, confirm); err != nil {
+		return nil, err
+	}
+	return &Call{Class: c, restricted: role != roles[admin]}, nil
+}
+
+// refusal is the error of Permit.
+func (c *Class) refusal(role, confirm string) error {
+	name := c.Name
+	if !c.Known {
+		name = fmt.Sprintf("%.50q", c.Name)
 	}
 	may := slices.Index(roles, role)
 	switch {
 	case may < 0, may < slices.Index(roles, c.Need) && c.Known:
-		return nil, forbiddenError(fmt.Sprintf("%s takes the role %s, yours is %s", name, c.Need, role))
+		return forbiddenError(fmt.Sprintf("%s takes the role %s, yours is %s", name, c.Need, role))
 	case may < admin && !c.Known:
-		return nil, forbiddenError(fmt.Sprintf("this server has no command %s, and what it doesn't know is for the role admin", name))
+		return forbiddenError(fmt.Sprintf("this server has no command %s, and what it doesn't know is for the role admin", name))
 	case may < admin && c.ours != "":
-		return nil, forbiddenError(fmt.Sprintf("%.100q is, or could be, a key of this program itself: what starts with %q takes the role admin", c.ours, string(c.db.keys)))
+		return forbiddenError(fmt.Sprintf("%.100q is, or could be, a key of this program itself: what starts with %q takes the role admin", c.ours, string(c.db.keys)))
 	case c.OutOfPlace != "":
-		return nil, Invalid("args", "%s can't run here: %s", name, c.OutOfPlace)
+		return Invalid("args", "%s can't run here: %s", name, c.OutOfPlace)
 	case may < admin && c.keysErr != nil:
-		return nil, Invalid("args", "Redis can't tell which keys this is about: %v", c.keysErr)
+		return Invalid("args", "Redis can't tell which keys this is about: %v", c.keysErr)
 	case c.Confirm && !strings.EqualFold(confirm, c.Args[0]):
-		return nil, Invalid("confirm", "%s is dangerous: send confirm with the word %s to run it", name, strings.ToUpper(c.Args[0]))
+		return Invalid("confirm", "%s is dangerous: send confirm with the word %s to run it", name, strings.ToUpper(c.Args[0]))
 	}
-	return &Call{Class: c, restricted: may < admin}, nil
+	return nil
 }

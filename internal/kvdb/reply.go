@@ -62,7 +62,9 @@ type replyReader struct {
 	r     *bufio.Reader
 	items int
 	bytes int
-	cut   bool // the limit was met; the connection is somewhere within the reply
+	cut   bool // the limit was met; the connection is somewhere within the reply, unless whole is set
+	whole bool // each reply is read to its end, however much of it is kept
+	part  int  // what is kept of each text at most; one that is longer has its size as its only item. 0 = all; else set whole
 }
 
 func newReplyReader(r *bufio.Reader, items, bytes int) *replyReader {
@@ -128,7 +130,7 @@ func (rr *replyReader) value(depth int) (Reply, error) {
 			}
 			return rr.list(kindPush, text, depth)
 		case '|': // an attribute stands before the value that it is about; nobody asks for one
-			if _, err := rr.list(KindMap, text, depth); err != nil || rr.cut {
+			if _, err := rr.list(KindMap, text, depth); err != nil {
 				return Reply{}, err
 			}
 			rr.bytes -= itemCost
@@ -136,14 +138,14 @@ func (rr *replyReader) value(depth int) (Reply, error) {
 			return Reply{}, errNotRedis
 		}
 		if rr.full() {
-			return Reply{}, nil
+			return Reply{}, rr.skip(1)
 		}
 	}
 }
 
 // full says, and notes, that there is no room for what comes next.
 func (rr *replyReader) full() bool {
-	rr.cut = rr.cut || rr.items <= 0 || rr.bytes <= 0
+	rr.cut = rr.cut || rr.items <= 0 || rr.bytes <= 0 && rr.part == 0
 	return rr.cut
 }
 
@@ -168,9 +170,19 @@ func (rr *replyReader) line() ([]byte, error) {
 		}
 		if len(long) > rr.bytes {
 			rr.cut = true
-			return long[:max(1, rr.bytes)], nil
+			return long[:max(1, rr.bytes)], rr.endLine()
 		}
 	}
+}
+
+// endLine reads on to the end of a line, where the reply is to be read to its end.
+func (rr *replyReader) endLine() error {
+	for rr.whole {
+		if _, err := rr.r.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (rr *replyReader) scalar(kind Kind, text []byte, ok bool) (Reply, error) {
@@ -178,6 +190,9 @@ func (rr *replyReader) scalar(kind Kind, text []byte, ok bool) (Reply, error) {
 		return Reply{}, errNotRedis
 	}
 	rr.bytes -= len(text)
+	if string(text) == "OK" { // which is most of them
+		return Reply{Kind: kind, Text: "OK"}, nil
+	}
 	return Reply{Kind: kind, Text: string(text)}, nil
 }
 
@@ -195,18 +210,24 @@ func (rr *replyReader) blob(kind Kind, header []byte) (Reply, error) {
 	if err != nil || n < 0 {
 		return Reply{}, err
 	}
-	keep := n
-	if room := max(0, rr.bytes); n > room {
-		keep, rr.cut = room, true
-	}
+	keep := min(n, rr.room())
+	rr.cut = rr.cut || keep < n && rr.part == 0
 	text := make([]byte, keep)
 	if _, err := io.ReadFull(rr.r, text); err != nil {
 		return Reply{}, err
 	}
 	rr.bytes -= keep
-	if rr.cut {
+	var items []Reply
+	if keep < n {
 		text = wholeRunes(text)
-	} else {
+		if rr.part > 0 {
+			items = []Reply{{Kind: KindInteger, Text: strconv.Itoa(n)}}
+		}
+	}
+	if keep == n || rr.whole {
+		if err := rr.discard(n - keep); err != nil {
+			return Reply{}, err
+		}
 		var end [2]byte
 		if _, err := io.ReadFull(rr.r, end[:]); err != nil {
 			return Reply{}, err
@@ -218,7 +239,18 @@ func (rr *replyReader) blob(kind Kind, header []byte) (Reply, error) {
 	if kind == KindVerbatim { // "txt:…"
 		text = text[min(4, len(text)):]
 	}
-	return Reply{Kind: kind, Text: string(text)}, nil
+	return Reply{Kind: kind, Text: string(text), Items: items}, nil
+}
+
+// leastPart is what is kept of a text, where parts are, when there is no room for more.
+const leastPart = 256
+
+// room is how much of the next text may be kept.
+func (rr *replyReader) room() int {
+	if rr.part > 0 {
+		return min(rr.part, max(rr.bytes, leastPart))
+	}
+	return max(0, rr.bytes)
 }
 
 // wholeRunes takes away the beginning of a character that was cut apart.
@@ -245,10 +277,13 @@ func (rr *replyReader) list(kind Kind, header []byte, depth int) (Reply, error) 
 	r := Reply{Kind: kind, Items: make([]Reply, 0, min(n, 256))}
 	if n > 0 && depth >= maxReplyDepth {
 		rr.cut = true
-		return r, nil
+		return r, rr.skip(n)
 	}
 	for i := range n {
 		if rr.full() {
+			if err := rr.skip(n - i); err != nil {
+				return Reply{}, err
+			}
 			break
 		}
 		item, err := rr.value(depth + 1)
@@ -261,6 +296,9 @@ func (rr *replyReader) list(kind Kind, header []byte, depth int) (Reply, error) 
 		}
 		r.Items = append(r.Items, item)
 		if rr.cut {
+			if err := rr.skip(n - i - 1); err != nil {
+				return Reply{}, err
+			}
 			break
 		}
 	}
@@ -268,6 +306,63 @@ func (rr *replyReader) list(kind Kind, header []byte, depth int) (Reply, error) 
 		r.Items = r.Items[:len(r.Items)/2*2] // no key without its value
 	}
 	return r, nil
+}
+
+// skip reads the next n values and keeps nothing of them, where the reply is to be read to its end.
+func (rr *replyReader) skip(n int) error {
+	for left := n; rr.whole && left > 0; left-- {
+		line, err := rr.line()
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 {
+			return errNotRedis
+		}
+		inside := 0
+		switch line[0] {
+		case '+', '-', ':', '(', ',', '#', '_':
+		case '$', '!', '=':
+			if n, err := size(line[1:]); err != nil {
+				return err
+			} else if n >= 0 {
+				if err := rr.discard(n + 2); err != nil {
+					return err
+				}
+			}
+		case '*', '~', '%', '|':
+			if inside, err = size(line[1:]); err != nil {
+				return err
+			}
+		default:
+			return errNotRedis
+		}
+		switch line[0] {
+		case '%':
+			inside *= 2
+		case '|': // and the value that it is about
+			inside = 2*inside + 1
+		}
+		left += max(0, inside)
+	}
+	return nil
+}
+
+// discard reads n bytes. What is long goes past the buffer.
+func (rr *replyReader) discard(n int) error {
+	const piece = 64 << 10
+	if n < piece {
+		_, err := rr.r.Discard(n)
+		return err
+	}
+	buf := make([]byte, piece)
+	for n > 0 {
+		got, err := rr.r.Read(buf[:min(n, piece)])
+		if err != nil {
+			return err
+		}
+		n -= got
+	}
+	return nil
 }
 
 // isInteger says whether text is an integer as JSON writes it.

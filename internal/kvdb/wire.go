@@ -185,6 +185,9 @@ func (db *DB) dialWire(ctx context.Context, to, user string, number int) (*wire,
 		_ = conn.Close()
 		return nil, &notSentError{err}
 	}
+	if conn, ok := conn.(interface{ begin() }); ok {
+		conn.begin()
+	}
 	return w, nil
 }
 

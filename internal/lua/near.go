@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"webadmin/internal/lua/check"
 )
 
 const (
@@ -45,7 +47,7 @@ func distance(a, b string) (int, bool) {
 	if len(a) > len(b) {
 		short, long = b, a
 	}
-	far := edits(a, b, most)
+	far := check.Distance(a, b, most)
 	if len(short) >= 3 && strings.Contains(long, short) {
 		return min(far, 2+(len(long)-len(short))/8), true
 	}
@@ -60,35 +62,3 @@ func distance(a, b string) (int, bool) {
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
-
-// edits counts the letters to add, drop, change or swap with the next one to make b of a. It gives up,
-// with a number above most, where there are more.
-func edits(a, b string, most int) int {
-	if len(a)-len(b) > most || len(b)-len(a) > most {
-		return most + 1
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		least := i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-			least = min(least, row[j])
-		}
-		if least > most {
-			return most + 1
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
-}

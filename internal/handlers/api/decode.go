@@ -54,6 +54,7 @@ const (
 	bodyBool
 	bodyTexts
 	bodyByteTexts
+	bodyCommands
 )
 
 // planBody reads the plan of struct type t from its json, required, readOnly and maxItems tags. It panics
@@ -87,6 +88,8 @@ func planBody(t reflect.Type) *bodyPlan {
 			field.kind = bodyTexts
 		case f.Type == reflect.TypeFor[[]Bytes]():
 			field.kind = bodyByteTexts
+		case f.Type == reflect.TypeFor[commandList]():
+			field.kind = bodyCommands
 		default:
 			panic(fmt.Sprintf("api: the body %s can't hold a field of type %s", t, f.Type))
 		}
@@ -239,6 +242,8 @@ func (d *decoder) field(f *bodyField, v reflect.Value) {
 		d.texts(f, to.Addr().Interface().(*[]string))
 	case bodyByteTexts:
 		d.byteTexts(f, to.Addr().Interface().(*[]Bytes))
+	case bodyCommands:
+		d.commands(f, to.Addr().Interface().(*commandList))
 	}
 }
 

@@ -200,7 +200,11 @@ func exampleQuery(o operation) string {
 	var parts []string
 	for _, p := range o.input.params {
 		if p.in == "query" && p.required {
-			parts = append(parts, p.name+"="+p.enum[0])
+			value := p.field.Tag.Get("example")
+			if p.enum != nil {
+				value = p.enum[0]
+			}
+			parts = append(parts, p.name+"="+value)
 		}
 	}
 	if parts == nil {

@@ -34,7 +34,11 @@ type param struct {
 	required bool
 	enum     []string
 	min, max int64 // of a number; both 0 = any
+	bytes    bool  // any bytes, not only UTF-8, and empty is not as good as none
 }
+
+// rawBytes is a parameter of any bytes, percent-encoded.
+type rawBytes string
 
 const maxHeaderText = 200 // characters of a header that is a parameter
 
@@ -56,7 +60,7 @@ func planInput(t reflect.Type) *inputPlan {
 }
 
 func planParam(f reflect.StructField, in, name string) param {
-	p := param{field: f, in: in, name: name, required: in == "path" || f.Tag.Get("required") == "true"}
+	p := param{field: f, in: in, name: name, required: in == "path" || f.Tag.Get("required") == "true", bytes: f.Type == reflect.TypeFor[rawBytes]()}
 	if enum := f.Tag.Get("enum"); enum != "" {
 		p.enum = strings.Split(enum, ",")
 	}
@@ -141,7 +145,10 @@ func (p *inputPlan) readParams(c echo.Context, v reflect.Value) error {
 				reject(q.name, "is given more than once")
 				continue
 			}
-			text = values[0]
+			if text = values[0]; q.bytes {
+				v.FieldByIndex(q.field.Index).SetString(text)
+				continue
+			}
 		}
 		if message := q.set(v.FieldByIndex(q.field.Index), text); message != "" {
 			reject(q.name, message)

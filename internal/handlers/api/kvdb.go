@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -69,6 +70,10 @@ func (a infoAnswer) appendJSON(b []byte) []byte {
 }
 
 func (s *server) kvdbCalls() []operation {
+	return slices.Concat(s.commandCalls(), s.pipelineCalls(), s.keyCalls())
+}
+
+func (s *server) commandCalls() []operation {
 	return []operation{
 		call(mw.Route{Name: "api.kvdb.info", Method: http.MethodGet, Path: Base + "/kvdb/info", Need: account.Viewer},
 			about{group: "Redis", summary: "What the server says of itself", text: "INFO by section. A decimal number is a number, all else is text. Of a cluster it is one node."},

@@ -308,3 +308,18 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func TestDistance(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"abc", "acb", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3}, {"abcdef", "abcdef", 0}, {"ab", "ba", 1}} {
+		if got := Distance(c.a, c.b, 9); got != c.want {
+			t.Errorf("from %q to %q it takes %d, want %d", c.a, c.b, got, c.want)
+		}
+		if got := Distance(c.b, c.a, 9); got != c.want {
+			t.Errorf("from %q to %q it takes %d, want %d", c.b, c.a, got, c.want)
+		}
+	}
+}

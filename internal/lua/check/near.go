@@ -18,7 +18,7 @@ func nearest(name string, candidates iter.Seq[string]) string {
 	for c := range candidates {
 		d := 0
 		if !strings.EqualFold(name, c) {
-			d = distance(name, c, least)
+			d = Distance(name, c, least)
 		}
 		if d < least || d == least && (best == "" || c < best) {
 			best, least = c, d
@@ -27,9 +27,9 @@ func nearest(name string, candidates iter.Seq[string]) string {
 	return best
 }
 
-// distance is how many letters have to be added, taken away, changed or swapped with the next to make a into b; limit+1 when
+// Distance is how many letters have to be added, taken away, changed or swapped with the next to make a into b; limit+1 when
 // that is more than the limit.
-func distance(a, b string, limit int) int {
+func Distance(a, b string, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1
 	}
