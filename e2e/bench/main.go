@@ -49,6 +49,7 @@ var parts = []struct {
 	{"translate", (*bench).translate},
 	{"batch", (*bench).batch},
 	{"lua", (*bench).lua},
+	{"redis", (*bench).redisPart},
 	{"import", (*bench).importing},
 	{"lists", (*bench).lists},
 	{"search", (*bench).search},

@@ -103,8 +103,12 @@ func (a *app) wire(path string) (text string, size int, err error) {
 
 const question = `{"system1":"CRM","key1":"CUSTOMER","value1":"C00000042","system2":"ERP","key2":"customer_no"}`
 
-func (a *app) post(path, body string) ([]byte, error) {
-	r, err := http.NewRequest(http.MethodPost, a.url+"/api/v1"+path, strings.NewReader(body))
+func (a *app) post(path, body string) ([]byte, error) { return a.call(http.MethodPost, path, body) }
+
+func (a *app) get(path string) ([]byte, error) { return a.call(http.MethodGet, path, "") }
+
+func (a *app) call(method, path, body string) ([]byte, error) {
+	r, err := http.NewRequest(method, a.url+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

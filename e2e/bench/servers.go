@@ -73,7 +73,7 @@ func (b *bench) redis() error {
 		return err
 	}
 	b.socket = filepath.Join(b.dir, "redis.sock")
-	b.server = exec.Command("redis-server", "--port", "0", "--unixsocket", b.socket, "--save", "", "--appendonly", "no", "--dir", b.dir)
+	b.server = exec.Command("redis-server", "--port", "0", "--unixsocket", b.socket, "--save", "", "--appendonly", "no", "--dir", b.dir, "--enable-debug-command", "local")
 	if err := b.server.Start(); err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func freePort() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// start starts the product under a key prefix of its own.
-func (b *bench) start(prefix string) (*app, error) {
+// start starts the product under a key prefix of its own. more are flags that win over those that it has else.
+func (b *bench) start(prefix string, more ...string) (*app, error) {
 	if err := b.redis(); err != nil {
 		return nil, err
 	}
@@ -110,6 +110,7 @@ func (b *bench) start(prefix string) (*app, error) {
 		return nil, err
 	}
 	flags := []string{"--redis-url", "unix://" + b.socket, "--key-prefix", prefix, "--data-dir", filepath.Join(b.dir, "data-"+strings.Trim(prefix, ":"))}
+	flags = append(flags, more...)
 	env := append(os.Environ(), "WEBADMIN_ADMIN_PASSWORD="+password, "WEBADMIN_SESSION_KEY="+sessionKey)
 	log, err := os.Create(filepath.Join(b.dir, "log-"+strings.Trim(prefix, ":")))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -105,7 +106,7 @@ func (db *DB) eval(ctx context.Context, e *Eval) (Result, error) {
 		switch {
 		case redis.HasErrorPrefix(refused, code):
 			return Result{}, refused
-		case strings.Contains(rest, " is busy running a script"), strings.Contains(rest, " is loading the dataset"):
+		case saysRefused(r.Reply):
 			return Result{}, &UnknownError{Op: "run", Check: whereToSee, Err: replyError(r.Reply.Text)}
 		}
 	case "ERR":
@@ -114,6 +115,12 @@ func (db *DB) eval(ctx context.Context, e *Eval) (Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// saysRefused says whether a reply is what a server says that runs no script now; a script may say the same.
+func saysRefused(r Reply) bool {
+	return r.Kind == KindError && (strings.HasPrefix(r.Text, "BUSY ") && strings.Contains(r.Text, " is busy running a script") ||
+		strings.HasPrefix(r.Text, "LOADING ") && strings.Contains(r.Text, " is loading the dataset"))
 }
 
 // refusal is how a server replies to a plain read of the keys (without any, to PING) that it refuses; nil = it does not.
@@ -160,8 +167,9 @@ func (db *DB) elsewhere(ctx context.Context, to string, keys []string) (next str
 // known of each run whether it was over before that.
 type scriptGate struct {
 	sync.RWMutex
-	told   int  // how often the server was told
-	doubts bool // the script may reply what a server says that has no such script, so it is sent as a text
+	told   int         // how often the server was told
+	doubts bool        // the script may reply what a server says that has no such script, so it is sent as a text
+	quick  atomic.Bool // it was, when it last ran
 }
 
 type scriptGates struct {
@@ -193,7 +201,14 @@ func (db *DB) evalOn(ctx context.Context, e *Eval, to string, asking bool) (Resu
 	gate := db.gates.get(to, e.SHA1)
 	gate.RLock()
 	told, asText := gate.told, gate.doubts
-	r, err := db.evalOnce(ctx, e, to, asking, asText)
+	var r Result
+	var err error
+	if gate.quick.Load() && !asText && !asking && e.Limit == evalTime {
+		r, err = db.evalTogether(ctx, e, to)
+	} else {
+		r, err = db.evalOnce(ctx, e, to, asking, asText)
+	}
+	gate.quick.Store(err == nil && r.Took < quickEval && !r.Truncated)
 	gate.RUnlock()
 	if err != nil || asText || !saysNoScript(r) {
 		return r, err
@@ -354,13 +369,13 @@ type lateReplies struct {
 	wg     sync.WaitGroup
 }
 
-// await calls late when the reply has come.
-func (l *lateReplies) await(w *wire, start time.Time, late func(Result, error)) {
+// await calls the lates, one for each reply that is still to come, when it has come.
+func (l *lateReplies) await(w *wire, start time.Time, lates ...func(Result, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(l.wires) >= maxLate {
 		_ = w.Close()
-		l.wg.Go(func() { late(Result{}, &UnknownError{Op: "run", Check: whereToSee, Err: net.ErrClosed}) })
+		l.wg.Go(func() { lost(lates, net.ErrClosed) })
 		return
 	}
 	if l.wires == nil {
@@ -368,16 +383,35 @@ func (l *lateReplies) await(w *wire, start time.Time, late func(Result, error)) 
 	}
 	l.wires[w] = true
 	l.wg.Go(func() {
-		r, err := w.lateReply(start)
+		for i, late := range lates {
+			r, err := w.lateReply(start)
+			if err != nil {
+				lost(lates[i:], err)
+				break
+			}
+			late(lateResult(r))
+		}
 		l.mu.Lock()
 		delete(l.wires, w)
 		l.mu.Unlock()
 		_ = w.Close()
-		if err != nil {
-			err = &UnknownError{Op: "run", Check: whereToSee, Err: err}
-		}
-		late(r, err)
 	})
+}
+
+// lateResult is what a late reply says. Whether the server refused the script, or the script says so itself, nobody is there to
+// find out any more.
+func lateResult(r Result) (Result, error) {
+	if saysRefused(r.Reply) {
+		return Result{}, &UnknownError{Op: "run", Check: whereToSee, Err: replyError(r.Reply.Text)}
+	}
+	return r, nil
+}
+
+// lost tells that the connection ended before the replies came.
+func lost(lates []func(Result, error), err error) {
+	for _, late := range lates {
+		late(Result{}, &UnknownError{Op: "run", Check: whereToSee, Err: err})
+	}
 }
 
 func (w *wire) lateReply(start time.Time) (Result, error) {
@@ -394,6 +428,7 @@ func (w *wire) lateReply(start time.Time) (Result, error) {
 	}
 	_ = w.SetDeadline(time.Now().Add(lateTime))
 	rr := newReplyReader(w.r, MaxReplyItems, MaxReplyBytes)
+	rr.whole = true
 	reply, err := rr.read()
 	return Result{Reply: reply, Truncated: rr.cut, Took: time.Since(start)}, err
 }

@@ -150,7 +150,7 @@ func (db *DB) exchangeOn(ctx context.Context, to string, list []*exchange, o tog
 		out = appendRequest(out, e.args)
 	}
 	w.out = out
-	stop, err := w.sendMany(ctx)
+	stop, err := w.sendMany(ctx, deadlineOf(ctx))
 	if err != nil {
 		fail(0, err)
 		return
@@ -190,13 +190,12 @@ func (rr *replyReader) next() (Reply, error) {
 }
 
 // sendMany is send for several commands. Some of them may have been run after an error that is no notSentError.
-func (w *wire) sendMany(ctx context.Context) (stop func() bool, err error) {
+func (w *wire) sendMany(ctx context.Context, deadline time.Time) (stop func() bool, err error) {
 	w.over = true
 	out := w.out
 	if cap(out) > maxWireOut {
 		w.out = nil
 	}
-	deadline, _ := ctx.Deadline()
 	if err := w.SetDeadline(deadline); err != nil {
 		return nil, &notSentError{err}
 	}
@@ -213,6 +212,11 @@ func (w *wire) sendMany(ctx context.Context) (stop func() bool, err error) {
 		return nil, err
 	}
 	return stop, nil
+}
+
+func deadlineOf(ctx context.Context) time.Time {
+	deadline, _ := ctx.Deadline()
+	return deadline
 }
 
 // firstError returns why one of the exchanges has no reply, or has an error as its reply.

@@ -51,6 +51,7 @@ type DB struct {
 	wires   wires
 	tables  commandTables
 	gates   scriptGates
+	evals   evalQueues
 	late    lateReplies
 
 	watchOnce sync.Once

@@ -370,7 +370,7 @@ func (p *Pipeline) transactOn(ctx context.Context, to string) (results []Result,
 	}
 	w.out = appendRequest(w.out, []string{"EXEC"})
 	start := time.Now()
-	stop, err := w.sendMany(ctx)
+	stop, err := w.sendMany(ctx, deadlineOf(ctx))
 	if err != nil {
 		return nil, "", err
 	}

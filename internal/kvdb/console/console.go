@@ -49,6 +49,7 @@ type Console struct {
 	mu       sync.Mutex
 	sessions map[string]*Session
 	closed   bool
+	batches  []*Batch // the oldest first
 	streams  sync.WaitGroup
 
 	docsMu sync.Mutex
@@ -142,11 +143,18 @@ func (c *Console) CloseOf(who string) {
 func (c *Console) Close() {
 	c.mu.Lock()
 	c.closed = true
+	batches := c.batches
 	c.mu.Unlock()
+	for _, b := range batches {
+		b.Stop()
+	}
 	for _, s := range c.Sessions("") {
 		s.end("The console has ended: this program is shutting down.")
 	}
 	c.streams.Wait()
+	for _, b := range batches {
+		b.drop()
+	}
 }
 
 // spell writes a time limit.
