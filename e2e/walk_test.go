@@ -41,6 +41,7 @@ func (a *api) seed(value string) site {
 	a.post("/settings/tokens", url.Values{"name": {"program"}, "role": {"viewer"}, "days": {"90"}})
 	a.user("vera", "viewer")
 	a.call(http.MethodPut, "/lua/programs/walk", "local unused = 1\nlocal text = [==["+value+"]==]\nreturn {KEYS, ARGV, text}", nil)
+	a.command("HSET", value, value, value)
 	a.call(http.MethodPost, "/lua/programs/walk/run", map[string][]string{"keys": {value}, "values": {value}}, nil)
 
 	q := url.QueryEscape(value)
@@ -72,6 +73,15 @@ func (a *api) seed(value string) site {
 		"/lua/walk/runs",
 		"/lua/walk/delete",
 		"/lua/kvdb.rename_if_exists",
+		"/redis/info",
+		"/redis/slowlog",
+		"/redis/clients",
+		"/redis/memory",
+		"/redis/keys",
+		"/redis/keys?match="+q,
+		"/redis/key?key="+q,
+		"/redis/console",
+		"/redis/console/batch",
 		"/audit",
 		"/audit?object="+q,
 		"/settings/users",

@@ -110,7 +110,7 @@ func serve(ctx context.Context, c *call) (err error) {
 // that. Who sets GOGC or GOMEMLIMIT decides otherwise.
 func boundMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(300)
+		debug.SetGCPercent(150)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(224 << 20)
@@ -217,7 +217,7 @@ func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Hand
 // newSite wires the pages and the API.
 func newSite(c *call, s *stores, registry *prometheus.Registry, logger *slog.Logger) (http.Handler, error) {
 	d := handlers.Deps{
-		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often, Dict: s.dict, Lua: s.lua,
+		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often, Dict: s.dict, Lua: s.lua, Console: s.console,
 		Logger: logger, Now: c.now, Metrics: registry, Version: buildVersion(),
 		EnvName: c.cfg.Name, TLS: c.cfg.TLSCert != "", MetricsAway: c.cfg.MetricsListen != "",
 		StateShared: s.state.Addr() == s.db.Addr(), ProgramUser: c.cfg.programUserName(),

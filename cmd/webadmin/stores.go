@@ -15,6 +15,7 @@ import (
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/kvdb/console"
 	"webadmin/internal/lua"
 )
 
@@ -27,6 +28,7 @@ type stores struct {
 	often    *trail.Burst // audits what programs do thousands of times a second
 	dict     *dict.Store
 	lua      *lua.Store
+	console  *console.Console
 
 	keyMade string // session key file that this start made; "" = none
 	logger  *slog.Logger
@@ -69,6 +71,7 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 	s.dict = dict.New(s.db, dict.Options{Now: now, Logger: logger})
 	s.often = trail.NewBurst(trail.Trail{Log: s.trail, Logger: logger})
 	s.lua = lua.New(s.db, lua.Options{Dir: cfg.LuaDir, Now: now, Logger: logger})
+	s.console = console.New(s.db, console.Options{Now: now})
 	return s, nil
 }
 
@@ -82,6 +85,7 @@ func (s *stores) close(ctx context.Context) {
 	if err := s.lua.Close(ctx); err != nil {
 		s.logger.Warn("closing the Lua programs", "error", err)
 	}
+	s.console.Close()
 	if err := s.often.Close(ctx); err != nil {
 		s.logger.Warn("closing the audit log", "error", err)
 	}

@@ -112,6 +112,7 @@ func (p *authPages) logout(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	p.Console.CloseOf(who.Name)
 	c.Response().Header().Set("Clear-Site-Data", `"cache"`) // not storage: it holds the drafts of forms
 	return redirect(c, p.url("login"))
 }

@@ -19,6 +19,7 @@ import (
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/kvdb/console"
 	"webadmin/internal/lua"
 )
 
@@ -34,6 +35,7 @@ type Deps struct {
 	Often    *trail.Burst // audits what programs do thousands of times a second; whoever makes it closes it
 	Dict     *dict.Store
 	Lua      *lua.Store
+	Console  *console.Console
 	Logger   *slog.Logger
 	Now      func() time.Time
 	Metrics  *prometheus.Registry

@@ -11,6 +11,7 @@ import (
 	"webadmin/internal/handlers/api"
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/luaview"
+	"webadmin/web/templates/ui"
 )
 
 // What a page shows of a reply.
@@ -62,8 +63,8 @@ func printable(s string) bool {
 // room is what is left to show.
 type room struct{ items, bytes int }
 
-func (left *room) value(r kvdb.Reply) luaview.Value {
-	v := luaview.Value{Type: r.Kind.String()}
+func (left *room) value(r kvdb.Reply) ui.ReplyValue {
+	v := ui.ReplyValue{Type: r.Kind.String()}
 	switch r.Kind {
 	case kvdb.KindArray, kvdb.KindSet:
 		for i, item := range r.Items {
@@ -72,7 +73,7 @@ func (left *room) value(r kvdb.Reply) luaview.Value {
 				break
 			}
 			left.items--
-			v.Items = append(v.Items, luaview.Item{Index: strconv.Itoa(i + 1), Value: left.value(item)})
+			v.Items = append(v.Items, ui.ReplyItem{Index: strconv.Itoa(i + 1), Value: left.value(item)})
 		}
 	case kvdb.KindMap:
 		for i := 0; i+1 < len(r.Items); i += 2 {
@@ -82,7 +83,7 @@ func (left *room) value(r kvdb.Reply) luaview.Value {
 			}
 			left.items--
 			key := left.value(r.Items[i])
-			v.Items = append(v.Items, luaview.Item{Key: &key, Value: left.value(r.Items[i+1])})
+			v.Items = append(v.Items, ui.ReplyItem{Key: &key, Value: left.value(r.Items[i+1])})
 		}
 	case kvdb.KindBoolean:
 		v.Text = strconv.FormatBool(r.Text == "t")
@@ -92,7 +93,7 @@ func (left *room) value(r kvdb.Reply) luaview.Value {
 	return v
 }
 
-func (left *room) text(v *luaview.Value, text string) {
+func (left *room) text(v *ui.ReplyValue, text string) {
 	whole := headOf(text, max(0, left.bytes))
 	left.bytes -= len(whole)
 	if len(whole) < len(text) {

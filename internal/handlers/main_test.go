@@ -23,6 +23,7 @@ import (
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/kvdb/console"
 	"webadmin/internal/kvdb/kvtest"
 	"webadmin/internal/lua"
 )
@@ -59,9 +60,11 @@ func newAppOn(t testing.TB, db *kvdb.DB, change ...func(*Deps)) *app {
 		Metrics: prometheus.NewRegistry(), Version: "v1.2.3", ProgramUser: "programs",
 	}
 	d.Lua = lua.New(db, lua.Options{Now: now, Logger: logger})
+	d.Console = console.New(db, console.Options{})
 	d.Often = trail.NewBurst(trail.Trail{Log: d.Audit, Logger: logger})
 	t.Cleanup(func() {
 		ctx := context.Background()
+		d.Console.Close()
 		_ = errors.Join(d.Dict.Close(ctx), d.Lua.Close(ctx), d.Often.Close(ctx))
 	})
 	for _, f := range change {

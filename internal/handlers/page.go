@@ -35,6 +35,13 @@ var navigation = []section{
 		{text: "Misses", route: "dict.misses", key: "m"},
 	}},
 	{text: "Lua", icon: "file-code-corner", route: "lua", key: "l"},
+	{text: "Redis", icon: "database", route: "redis.info", key: "r", sub: []section{
+		{text: "Info", route: "redis.info"},
+		{text: "Keys", route: "redis.keys", key: "k"},
+		{text: "Console", route: "redis.console", key: "c"},
+		{text: "Slow log", route: "redis.slowlog"},
+		{text: "Clients", route: "redis.clients"},
+	}},
 	{text: "Audit", icon: "scroll-text", route: "audit", key: "a"},
 	{text: "Settings", icon: "sliders-horizontal", route: "settings.users", key: "u", sub: []section{
 		{text: "Users", route: "settings.users"},

@@ -66,7 +66,7 @@ var routes = slices.Concat([]Route{
 	{Name: "settings.token.revoke", Method: post, Path: "/settings/tokens/:id/revoke", Need: Admin},
 	{Name: "settings.sessions", Method: get, Path: "/settings/sessions", Need: Admin},
 	{Name: "settings.session.end", Method: post, Path: "/settings/sessions/:id/end", Need: Admin},
-}, dictRoutes, luaRoutes, luaRunRoutes, api.Routes(), devRoutes)
+}, dictRoutes, luaRoutes, luaRunRoutes, redisKeysRoutes, redisInfoRoutes, redisConsoleRoutes, api.Routes(), devRoutes)
 
 // areas binds the rows to their handlers.
 func areas(s *site) []area {
@@ -81,6 +81,9 @@ func areas(s *site) []area {
 		&sessionPages{s},
 		newDictPages(s),
 		&luaPages{s},
+		newRedisKeysPages(s),
+		newRedisInfoPages(s),
+		&redisConsolePages{s},
 	)
 }
 

@@ -19,6 +19,26 @@ const (
 	verbLuaDelete    = "lua.delete"
 )
 
+// Verbs about keys of Redis.
+const (
+	verbKeyCreate  = "key.create"
+	verbKeyChange  = "key.change"
+	verbKeyAdd     = "key.add"
+	verbKeyRemove  = "key.remove"
+	verbKeyExpire  = "key.expire"
+	verbKeyRename  = "key.rename"
+	verbKeyCopy    = "key.copy"
+	verbKeyDelete  = "key.delete"
+	verbKeysDelete = "keys.delete"
+	verbKeysExpire = "keys.expire"
+)
+
+// Verbs about the Redis servers.
+const (
+	verbSlowReset  = "slowlog.reset"
+	verbClientKill = "client.kill"
+)
+
 // Objects of the audit log.
 func userObject(name string) string { return "user " + name }
 

@@ -112,7 +112,9 @@ func (b *summaryBox) set(s Summary) {
 
 func (db *DB) readSummary(ctx context.Context, h Health) Summary {
 	s := Summary{Status: h.Status, Detail: h.Detail}
+	sample := Sample{At: time.Now()}
 	if h.Status != StatusOK {
+		db.samples.put(sample)
 		return s
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
@@ -125,16 +127,21 @@ func (db *DB) readSummary(ctx context.Context, h Health) Summary {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		s.add(parseInfo(text))
+		info := parseInfo(text)
+		s.add(info)
+		sample.add(info)
 		return nil
 	}
 	// A user without INFO sees the status alone.
+	var err error
 	switch client := db.health.(type) {
 	case *redis.ClusterClient:
-		_ = client.ForEachMaster(ctx, add)
+		err = client.ForEachMaster(ctx, add)
 	case *redis.Client:
-		_ = add(ctx, client)
+		err = add(ctx, client)
 	}
+	sample.OK = err == nil // a part of a cluster would look like a fall of all
+	db.samples.put(sample)
 	return s
 }
 

@@ -56,6 +56,7 @@ type DB struct {
 
 	watchOnce sync.Once
 	summary   summaryBox
+	samples   sampleRing
 	closing   chan struct{} // ends the goroutine of Summary
 	watchers  sync.WaitGroup
 	closeOnce sync.Once
@@ -121,7 +122,7 @@ func (t target) client(o clientOptions) redis.UniversalClient {
 			Addrs: t.addrs, Dialer: t.dial, Username: t.user, Password: t.password,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: o.timeout, WriteTimeout: o.timeout,
 			ContextTimeoutEnabled: true, PoolSize: o.pool, PoolTimeout: o.timeout, PipelinePoolSize: -1,
-			ConnMaxIdleTime: idleTimeout, DisableIdentity: true, MaintNotificationsConfig: quiet,
+			ConnMaxIdleTime: idleTimeout, DisableIdentity: true, OnConnect: sayName, MaintNotificationsConfig: quiet,
 			ClusterStateReloadInterval: reloadInterval, DisableRoutingPolicies: true,
 		})
 	case sentinel:
@@ -130,14 +131,14 @@ func (t target) client(o clientOptions) redis.UniversalClient {
 			Dialer: t.dial, Username: t.user, Password: t.password, DB: o.db,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: o.timeout, WriteTimeout: o.timeout,
 			ContextTimeoutEnabled: true, PoolSize: o.pool, PoolTimeout: o.timeout, PipelinePoolSize: -1,
-			ConnMaxIdleTime: idleTimeout, DisableIdentity: true,
+			ConnMaxIdleTime: idleTimeout, DisableIdentity: true, OnConnect: sayName,
 		})
 	default:
 		client = redis.NewClient(&redis.Options{
 			Addr: t.addrs[0], Dialer: t.dial, Username: t.user, Password: t.password, DB: o.db,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: 1, ReadTimeout: o.timeout, WriteTimeout: o.timeout,
 			ContextTimeoutEnabled: true, PoolSize: o.pool, PoolTimeout: o.timeout, PipelinePoolSize: -1,
-			ConnMaxIdleTime: idleTimeout, DisableIdentity: true, MaintNotificationsConfig: quiet,
+			ConnMaxIdleTime: idleTimeout, DisableIdentity: true, OnConnect: sayName, MaintNotificationsConfig: quiet,
 		})
 	}
 	client.AddHook(hook{cluster: t.scheme.mode == cluster})

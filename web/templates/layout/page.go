@@ -20,6 +20,7 @@ type Page struct {
 	SearchQ  string   // what was searched for
 	Hint     string   // placeholder of the search box
 	Version  string   // of the program
+	Styles   []string // names of further stylesheets
 	Scripts  []string // names of further bundles, such as "editor.js"
 	Nonce    string   // for the style sheets that an editor makes; script[nonce].nonce tells it
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/a-h/templ"
 
 	"webadmin/web/templates/layout"
+	"webadmin/web/templates/ui"
 )
 
 // RunView is what stands beside a program's text: its arguments, what can be done with them, and what came of it.
@@ -82,8 +83,8 @@ type Result struct {
 	Title     string // "Run", "Read-only run" …
 	Says      string // quiet words behind it
 	Badge     string
-	Reply     *Value // nil = there is none
-	Raw, JSON string // "" = too large for a page
+	Reply     *ui.ReplyValue // nil = there is none
+	Raw, JSON string         // "" = too large for a page
 	Notes     []string
 	Fault     *Fault
 	Link      string // fills the form again; "" = too long for an address
@@ -96,22 +97,6 @@ func (r Result) kind() string {
 		return "error"
 	}
 	return "success"
-}
-
-// Value is a reply or a part of one.
-type Value struct {
-	Type  string // nil, status, bulk …
-	Text  string
-	Whole string // of a long text: all of it, as far as a page can hold it
-	Note  string // what is left out
-	Items []Item
-}
-
-// Item is an element of an array or set, or a pair of a map.
-type Item struct {
-	Index string
-	Key   *Value // of a pair
-	Value Value
 }
 
 // DryRun is what a program would do.

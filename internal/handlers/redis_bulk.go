@@ -1,0 +1,391 @@
+package handlers
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"webadmin/internal/handlers/problem"
+	"webadmin/internal/kvdb"
+	"webadmin/web/templates/redisview"
+	"webadmin/web/templates/ui"
+)
+
+const (
+	runningJobs = 3  // at once
+	keptJobs    = 30 // of which the last state can be seen
+)
+
+// The states of a job, in the order in which it goes through them.
+const (
+	bulkCounting = "counting"
+	bulkCounted  = "counted"
+	bulkRunning  = "running"
+	bulkDone     = "done"
+	bulkStopped  = "stopped"
+	bulkFailed   = "failed"
+	bulkUnknown  = "unknown"
+)
+
+// bulkJob changes all keys that a filter means. It goes on in this process, whether somebody looks at it or not.
+type bulkJob struct {
+	id, who string
+	filter  kvdb.KeyFilter
+	do      string // delete, expire or persist
+	ttl     time.Duration
+	at      time.Time
+
+	mu       sync.Mutex
+	state    string
+	counting bool // nothing has been changed yet
+	matched  int64
+	progress kvdb.Progress
+	failure  string
+	stop     context.CancelFunc
+}
+
+// bulkState is a job at a moment.
+type bulkState struct {
+	state, failure string
+	counting       bool
+	matched        int64
+	progress       kvdb.Progress
+}
+
+func (j *bulkJob) now() bulkState {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return bulkState{j.state, j.failure, j.counting, j.matched, j.progress}
+}
+
+func (s bulkState) active() bool { return s.state == bulkCounting || s.state == bulkRunning }
+
+func (j *bulkJob) tell(p kvdb.Progress) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.progress = p
+}
+
+// ended notes how a part of the job ended.
+func (j *bulkJob) ended(p kvdb.Progress, err error, done string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.progress, j.counting = p, done == bulkCounted
+	if j.counting {
+		j.matched = p.Matched
+	}
+	switch {
+	case err == nil:
+		j.state = done
+	case errors.Is(err, context.Canceled):
+		j.state = bulkStopped
+	case errors.Is(err, kvdb.ErrUnknown):
+		j.state, j.failure = bulkUnknown, problem.Of(err).Detail
+	default:
+		j.state, j.failure = bulkFailed, problem.Of(err).Detail
+	}
+}
+
+// begin starts a part of the job if it is in the state from. The work is handed a context that Stop ends.
+func (j *bulkJob) begin(ctx context.Context, from, to string, work func(context.Context)) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.state != from {
+		return false
+	}
+	ctx, j.stop = context.WithCancel(context.WithoutCancel(ctx))
+	j.state, j.progress, j.counting = to, kvdb.Progress{}, to == bulkCounting
+	stop := j.stop
+	go func() {
+		defer stop()
+		work(ctx)
+	}()
+	return true
+}
+
+// bulkJobs are the jobs of this process, the oldest first.
+type bulkJobs struct {
+	mu   sync.Mutex
+	list []*bulkJob
+}
+
+// add keeps a job. It refuses one too many.
+func (b *bulkJobs) add(j *bulkJob) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	active := 0
+	for _, other := range b.list {
+		if other.now().active() {
+			active++
+		}
+	}
+	if active >= runningJobs {
+		return kvdb.Invalid("match", "has to wait: %d of these are going on already", active)
+	}
+	b.list = append(b.list, j)
+	for i := 0; len(b.list) > keptJobs && i < len(b.list); {
+		if b.list[i].now().active() {
+			i++
+			continue
+		}
+		b.list = slices.Delete(b.list, i, i+1)
+	}
+	return nil
+}
+
+func (b *bulkJobs) find(id string) (*bulkJob, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, j := range b.list {
+		if j.id == id {
+			return j, nil
+		}
+	}
+	return nil, kvdb.ErrNotFound
+}
+
+func (b *bulkJobs) all() []*bulkJob {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.list)
+}
+
+// bulk serves GET /redis/keys/bulk with the query match, escapes and type.
+func (p *redisKeysPages) bulk(c echo.Context) error {
+	f := form{c.QueryParams()}
+	return p.renderBulkForm(c, http.StatusOK, f, nil)
+}
+
+func (p *redisKeysPages) renderBulkForm(c echo.Context, status int, f form, err error) error {
+	wrong, _ := faultsOf(err)
+	view := &redisview.BulkForm{
+		Action: p.url("redis.bulk.count"), Escape: f.has("escapes"), Expire: expireOf(f, wrong), Do: cmp.Or(f.word("do"), "delete"),
+		Match: ui.FieldProps{
+			ID: "bulk-match", Name: "match", Label: "Pattern", Value: f.text("match"), Error: wrong["match"], Mono: true, Required: true, Autofocus: true,
+			Hint: "All of the name: user:* are those that begin with user:. * is any text, ? any byte, [ab] one of these; a \\ before them means the sign itself.",
+		},
+		Type: ui.SelectProps{ID: "bulk-type", Name: "type", Label: "Type", Value: f.word("type"), Error: wrong["type"], Options: append([]ui.Option{{Text: "Any type"}}, keyTypes...)},
+	}
+	if wrong["do"] != "" {
+		view.Error = wrong["do"]
+	}
+	page := redisview.BulkPage{Page: p.keysPage(c, "Many keys at once", "many at once"), Form: view}
+	for _, j := range slices.Backward(p.jobs.all()) {
+		page.Recent = append(page.Recent, redisview.BulkRecent{
+			URL: p.url("redis.bulk.job", j.id), Text: j.words(), State: bulkWords(j.now()) + ", by " + j.who,
+		})
+	}
+	return render(c, status, redisview.Bulk(page))
+}
+
+// words say what a job is about.
+func (j *bulkJob) words() string {
+	what := "Delete"
+	switch j.do {
+	case "expire":
+		what = "Expire in " + span(j.ttl) + ":"
+	case "persist":
+		what = "Never expire:"
+	}
+	if j.filter.Type != "" {
+		what += " each " + kindName(j.filter.Type) + " in"
+	}
+	return what + " " + escapeShown(j.filter.Match)
+}
+
+func bulkWords(s bulkState) string {
+	switch s.state {
+	case bulkCounted:
+		return "counted " + decimal(s.matched) + ", waits for a word"
+	case bulkDone:
+		return "done: " + plural(s.progress.Done, "key")
+	case bulkStopped:
+		if s.counting {
+			return "stopped before anything was changed"
+		}
+		return "stopped after " + plural(s.progress.Done, "key")
+	}
+	return s.state
+}
+
+// countBulk serves POST /redis/keys/bulk with the fields match, escapes, type, do, amount, unit and at: it counts the keys, and changes nothing.
+func (p *redisKeysPages) countBulk(c echo.Context) error {
+	f, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	j, err := p.readBulk(c, f)
+	if err == nil {
+		err = p.jobs.add(j)
+	}
+	if errors.Is(err, kvdb.ErrInvalid) {
+		return p.renderBulkForm(c, http.StatusUnprocessableEntity, f, err)
+	}
+	if err != nil {
+		return err
+	}
+	role := readerRole(c)
+	j.begin(c.Request().Context(), "", bulkCounting, func(ctx context.Context) {
+		n, err := p.DB.CountKeys(ctx, role, j.filter, j.tell)
+		j.ended(n, err, bulkCounted)
+	})
+	return redirect(c, p.url("redis.bulk.job", j.id))
+}
+
+func (p *redisKeysPages) readBulk(c echo.Context, f form) (*bulkJob, error) {
+	j := &bulkJob{id: newOp(), who: actor(c), do: f.word("do"), at: p.Now(), ttl: kvdb.NoTTL, filter: kvdb.KeyFilter{Type: f.word("type")}}
+	var err error
+	if j.filter.Match, err = f.typed("match"); err != nil {
+		return nil, err
+	}
+	switch {
+	case j.filter.Match == "":
+		return nil, kvdb.Invalid("match", "must be given: * is all keys")
+	case j.do == "expire":
+		if j.ttl, err = readExpire(f, j.at); err == nil && j.ttl == kvdb.NoTTL {
+			err = kvdb.Invalid("ttl", "say when: as a time from now, or as a date")
+		}
+	case j.do != "delete" && j.do != "persist":
+		err = kvdb.Invalid("do", "Say what is to be done with them.")
+	}
+	return j, err
+}
+
+// showBulk serves GET /redis/keys/bulk/:id.
+func (p *redisKeysPages) showBulk(c echo.Context) error {
+	j, err := p.jobs.find(param(c, "id"))
+	if err != nil {
+		return err
+	}
+	return p.renderBulk(c, http.StatusOK, j, "", "")
+}
+
+// renderBulk shows a job; fault is what is wrong with the pattern that was typed to confirm it.
+func (p *redisKeysPages) renderBulk(c echo.Context, status int, j *bulkJob, typed, fault string) error {
+	view := p.bulkView(j, j.now())
+	if view.Confirm != nil {
+		view.Confirm.Typed, view.Confirm.Error = typed, fault
+	}
+	if wantsFragment(c.Request()) {
+		return render(c, status, redisview.BulkState(view))
+	}
+	return render(c, status, redisview.Bulk(redisview.BulkPage{Page: p.keysPage(c, "Many keys at once", "many at once"), Job: &view}))
+}
+
+// runBulk serves POST /redis/keys/bulk/:id/run with the field confirm: the pattern of the job, typed once more.
+func (p *redisKeysPages) runBulk(c echo.Context) error {
+	j, err := p.jobs.find(param(c, "id"))
+	if err != nil {
+		return err
+	}
+	f, err := readForm(c)
+	if err != nil {
+		return err
+	}
+	if typed := f.text("confirm"); typed != escapeShown(j.filter.Match) {
+		return p.renderBulk(c, http.StatusUnprocessableEntity, j, typed, "This is not the pattern: "+escapeShown(j.filter.Match))
+	}
+	role := readerRole(c)
+	j.begin(c.Request().Context(), bulkCounted, bulkRunning, func(ctx context.Context) { p.work(ctx, j, role) })
+	if wantsFragment(c.Request()) {
+		return p.renderBulk(c, http.StatusOK, j, "", "")
+	}
+	return redirect(c, p.url("redis.bulk.job", j.id))
+}
+
+// work makes the change and its audit record, in the name of whoever made the request that ctx belongs to.
+func (p *redisKeysPages) work(ctx context.Context, j *bulkJob, role string) {
+	verb := verbKeysDelete
+	if j.do != "delete" {
+		verb = verbKeysExpire
+	}
+	var n kvdb.Progress
+	var result error
+	// The record is ended also when the job was stopped.
+	err := p.trail.Do(context.WithoutCancel(ctx), verb, "keys "+escapeShown(j.filter.Match), func() (before, after string, err error) {
+		switch j.do {
+		case "delete":
+			n, err = p.DB.DeleteKeys(ctx, role, j.filter, j.tell)
+		default:
+			n, err = p.DB.ExpireKeys(ctx, role, j.filter, j.ttl, j.tell)
+		}
+		result = err
+		after = map[string]string{"delete": "deleted ", "expire": "expire in " + span(max(0, j.ttl)) + ": ", "persist": "never expire: "}[j.do] + plural(n.Done, "key")
+		if j.filter.Type != "" {
+			after += " of type " + kindName(j.filter.Type)
+		}
+		if errors.Is(err, context.Canceled) {
+			after, err = "stopped; "+after, nil
+		}
+		return "about " + plural(j.matched, "key") + " counted", after, err
+	})
+	j.ended(n, cmp.Or(result, err), bulkDone)
+}
+
+// stopBulk serves POST /redis/keys/bulk/:id/stop.
+func (p *redisKeysPages) stopBulk(c echo.Context) error {
+	j, err := p.jobs.find(param(c, "id"))
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	if j.stop != nil {
+		j.stop()
+	}
+	j.mu.Unlock()
+	if wantsFragment(c.Request()) {
+		return p.renderBulk(c, http.StatusOK, j, "", "")
+	}
+	return redirect(c, p.url("redis.bulk.job", j.id))
+}
+
+func (p *redisKeysPages) bulkView(j *bulkJob, s bulkState) redisview.BulkJob {
+	v := redisview.BulkJob{
+		ID: j.id, URL: p.url("redis.bulk.job", j.id), Again: p.url("redis.bulk"), Pattern: escapeShown(j.filter.Match),
+		Facts: []string{map[string]string{"delete": "to be deleted", "expire": "to expire in " + span(max(0, j.ttl)), "persist": "never to expire"}[j.do], "by " + j.who},
+		Done:  s.progress.Looked, Total: s.progress.About,
+	}
+	if j.filter.Type != "" {
+		v.Facts = append([]string{"of type " + kindName(j.filter.Type)}, v.Facts...)
+	}
+	changed := map[string]string{"delete": "deleted", "expire": "set to expire", "persist": "set never to expire"}[j.do]
+	if s.active() {
+		v.Running, v.Doing, v.Cancel = true, "keys looked at", p.url("redis.bulk.stop", j.id)
+	}
+	if s.counting {
+		v.Figures = []redisview.BulkFigure{{N: s.progress.Matched, Text: "keys match"}}
+	} else {
+		v.Figures = []redisview.BulkFigure{{N: s.matched, Text: "counted before"}, {N: s.progress.Done, Text: changed}}
+	}
+	switch s.state {
+	case bulkCounted:
+		if s.matched == 0 {
+			v.Kind, v.Notice = "info", "No key matches, so there is nothing to do."
+			break
+		}
+		v.Confirm = &redisview.BulkConfirm{Action: p.url("redis.bulk.run", j.id), Text: "About " + plural(s.matched, "key") + " will be " + changed + ". It can't be undone, and keys that match by then go as well.", Button: "Delete " + plural(s.matched, "key")}
+		if j.do != "delete" {
+			v.Confirm.Text = "About " + plural(s.matched, "key") + " will be " + changed + ", also those that match only then."
+			v.Confirm.Button = "Change " + plural(s.matched, "key")
+		}
+	case bulkDone:
+		v.Kind, v.Notice = "success", plural(s.progress.Done, "key")+" "+changed+"."
+	case bulkStopped:
+		v.Kind, v.Notice = "warning", "Stopped. "+plural(s.progress.Done, "key")+" "+changed+"; the others stay as they are."
+		if s.counting {
+			v.Kind, v.Notice = "info", "Stopped before anything was changed."
+		}
+	case bulkFailed, bulkUnknown:
+		v.Kind, v.Notice = "error", s.failure
+		if !s.counting && s.progress.Done > 0 {
+			v.Notice += " Before that, " + plural(s.progress.Done, "key") + " " + changed + "."
+		}
+	}
+	return v
+}
