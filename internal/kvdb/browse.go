@@ -41,6 +41,9 @@ type KeyQuery struct {
 	KeyFilter
 	Cursor string // Next of the page before
 	Limit  int    // 1 to MaxPage
+	// WithoutOwn leaves this program's own keys out, unless the pattern begins with what all of them do. Those who are no admin
+	// never see them.
+	WithoutOwn bool
 }
 
 // KeyPage is a page of keys. It may have none, and others follow.
@@ -91,6 +94,7 @@ func (db *DB) listKeys(ctx context.Context, restricted bool, q KeyQuery) (KeyPag
 	}
 	filters := filterSum("keys", q.Match, q.Type)
 	k := db.newWalker(restricted, q.KeyFilter)
+	k.withoutOwn = q.WithoutOwn && !db.isOurs(q.Match)
 	if q.Cursor != "" {
 		r := readCursor(q.Cursor, filters)
 		k.place.read(r)
@@ -133,7 +137,7 @@ func (db *DB) listOne(ctx context.Context, restricted bool, q KeyQuery) (page Ke
 func (k *walker) page(ctx context.Context, limit int) ([]string, error) {
 	given := map[string]bool{}
 	var names []string
-	fresh := func(name string) bool { return !given[name] && (!k.restricted || !k.db.isOurs(name)) }
+	fresh := func(name string) bool { return !given[name] && (!k.restricted && !k.withoutOwn || !k.db.isOurs(name)) }
 	for len(k.carry) > 0 && len(names) < limit {
 		if fresh(k.carry[0]) {
 			given[k.carry[0]] = true

@@ -145,6 +145,7 @@ type place struct {
 type walker struct {
 	db         *DB
 	restricted bool
+	withoutOwn bool   // this program's own keys are left out
 	match      string // a pattern; "" = all
 	kind       string // as TYPE names it; "" = any
 	masters    []master
@@ -254,7 +255,7 @@ func (k *walker) step(ctx context.Context, count int) (names []string, err error
 	if k.about > 0 && (k.over() || k.looked > k.about) {
 		k.looked = k.about
 	}
-	if k.restricted {
+	if k.restricted || k.withoutOwn {
 		names = slices.DeleteFunc(names, k.db.isOurs)
 	}
 	return names, nil

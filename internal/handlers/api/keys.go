@@ -22,7 +22,7 @@ type RedisKey struct {
 	Type string `json:"type" example:"string" doc:"As Redis names it: string, list, set, zset, hash, stream, or that of a module. Empty where the Redis user of your role may not know."`
 	TTL  *int64 `json:"ttl_ms" doc:"In how many milliseconds it expires; null = never."`
 	Size int64  `json:"size_bytes" doc:"In memory, with what Redis needs around it; of large collections an estimate of the server."`
-	Own  bool   `json:"own,omitempty" doc:"It is one of this program itself. Only administrators see these."`
+	Own  bool   `json:"own,omitempty" doc:"It is one of this program itself. Only administrators see these, and only where the pattern begins with what all of them do."`
 }
 
 // RedisKeys is a page of keys.
@@ -227,7 +227,7 @@ func (s *server) keyCalls() []operation {
 func role(ctx context.Context) string { return string(mw.From(ctx).Principal.Role) }
 
 func (s *server) redisKeys(ctx context.Context, in *redisKeysInput) (RedisKeys, error) {
-	page, err := s.DB.ListKeys(ctx, role(ctx), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: string(in.Match), Type: in.Type}, Cursor: in.Cursor, Limit: in.Limit})
+	page, err := s.DB.ListKeys(ctx, role(ctx), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: string(in.Match), Type: in.Type}, Cursor: in.Cursor, Limit: in.Limit, WithoutOwn: true})
 	if err != nil {
 		return RedisKeys{}, err
 	}

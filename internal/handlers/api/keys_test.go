@@ -87,6 +87,13 @@ func TestListOfRedisKeys(t *testing.T) {
 	if got := w.keys(account.Operator, "match="+prefix+"*"); len(got) != 0 {
 		t.Errorf("an operator sees %v", got)
 	}
+	others := keyList{}
+	w.want(200, "GET", "/kvdb/keys?limit=1000&match="+prefix[:1]+"*", nil, w.as(account.Admin)).into(t, &others)
+	for _, k := range others.Items {
+		if k.Own {
+			t.Errorf("%v is this program's own, and nobody asked for such", k.Key)
+		}
+	}
 	own := keyList{}
 	w.want(200, "GET", "/kvdb/keys?limit=1000&match="+prefix+"*", nil, w.as(account.Admin)).into(t, &own)
 	for _, k := range own.Items {
