@@ -96,3 +96,36 @@ func fill(p *page, values ...string) {
 		p.fill(p.input(ends[i]), value)
 	}
 }
+
+// TestListOnItsWay opens a row for editing while its list is on its way anew: what is opened must not be gone when the list comes.
+func TestListOnItsWay(t *testing.T) {
+	t.Parallel()
+	in := start(t, options{})
+	p := in.browse(t, browsing{})
+	p.visit("/dictionaries/translations")
+	p.keys("n")
+	fill(p, "CRM", "COUNTRY", "PL", "ERP", "iso3", "POL")
+	p.click(p.button("Save"))
+	p.sees(p.row("translation", "POL"))
+	p.holds(p.input("From value"), "")
+
+	come := make(chan struct{})
+	must(t, p.Route(regexp.MustCompile(`/dictionaries/translations$`), func(r playwright.Route) {
+		go func() {
+			<-come
+			if err := r.Continue(); err != nil {
+				t.Error(err)
+			}
+		}()
+	}))
+	edit := p.link("Edit CRM COUNTRY PL → ERP iso3")
+	p.keys("Escape")
+	must(t, expect.Locator(p.Locator("#list")).ToHaveAttribute("aria-busy", "true"))
+	if err := edit.Click(playwright.LocatorClickOptions{Timeout: playwright.Float(500)}); err == nil {
+		t.Error("a row can be opened while its list is on its way anew")
+	}
+	close(come)
+	p.click(edit)
+	p.holds(p.input("To value"), "POL")
+	p.counts(p.GetByTestId("translation-form"), 1)
+}

@@ -167,6 +167,7 @@ func TestNoVerdictDoesNotCount(t *testing.T) {
 // TestThrottleOfAClockThatIsBehind asks a replica whose clock is behind that of another.
 func TestThrottleOfAClockThatIsBehind(t *testing.T) {
 	h := openHouse(t, kvtest.Open(t))
+	h.user(t, "ann", Admin)
 	for range accountThrottle.free {
 		h.tries(t, "ann", "wrong", "192.0.2.1")
 	}

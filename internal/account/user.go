@@ -282,7 +282,10 @@ func (s *Store) signIn(ctx context.Context, op, name, password string) (User, er
 func (s *Store) checkCredentials(ctx context.Context, op, name, password string) (rec userRecord, better string, err error) {
 	if checkName(name) == "" {
 		rec, _, err = s.user(ctx, op, name)
-		if err != nil && !errors.Is(err, kvdb.ErrNotFound) {
+		if errors.Is(err, kvdb.ErrNotFound) {
+			err = s.anyUser(ctx, op)
+		}
+		if err != nil {
 			return userRecord{}, "", err
 		}
 	}
@@ -294,6 +297,18 @@ func (s *Store) checkCredentials(ctx context.Context, op, name, password string)
 		return userRecord{}, "", fmt.Errorf("%s: %w", op, ErrBadCredentials)
 	}
 	return rec, better, nil
+}
+
+// anyUser is an error while there are no users yet: nobody's password is wrong then, the store is being prepared.
+func (s *Store) anyUser(ctx context.Context, op string) error {
+	n, err := s.db.Client().Exists(ctx, s.keys.Users()).Result()
+	if err != nil {
+		return kvdb.ReadErr(op, err)
+	}
+	if n == 0 {
+		return kvdb.NotDone(op, "There are no users yet: the store is being prepared. Try again in a moment.")
+	}
+	return nil
 }
 
 // changeUserScript replaces or removes a user's record that is still as it was read, provided that another

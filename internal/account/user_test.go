@@ -215,6 +215,9 @@ func TestEnsureAdmin(t *testing.T) {
 		ctx := t.Context()
 		_, err := h.EnsureAdmin(ctx, "admin")
 		wantFields(t, "a bad password", err, "password")
+		if _, err := h.SignIn(ctx, FirstAdmin, password, "192.0.2.1"); !errors.Is(err, kvdb.ErrAway) {
+			t.Errorf("sign-in before there is a user: %v, want that it was not done", err)
+		}
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		var generated []string

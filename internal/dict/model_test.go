@@ -96,11 +96,7 @@ func must(t testing.TB, err error) {
 // await polls until it is so.
 func await(t testing.TB, what string, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !so(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not come that %s", what)
-		}
-	}
+	kvtest.Await(t, what, so)
 }
 
 // tr is a translation from CRM COUNTRY to ERP LAND.

@@ -2,21 +2,12 @@ package handlers
 
 import (
 	"fmt"
-	"strconv"
+
+	"webadmin/web/templates/ui"
 )
 
 // decimal writes a number in groups of three digits.
-func decimal(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	start := 3
-	if n < 0 {
-		start = 4
-	}
-	for i := len(s) - 3; i > start-3; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func decimal(n int64) string { return ui.Number(n) }
 
 // memory says how much is used, and of how much when there is a limit.
 func memory(used, limit int64) string {

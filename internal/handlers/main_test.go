@@ -65,7 +65,10 @@ func newAppOn(t testing.TB, db *kvdb.DB, change ...func(*Deps)) *app {
 	t.Cleanup(func() {
 		ctx := context.Background()
 		d.Console.Close()
-		_ = errors.Join(d.Dict.Close(ctx), d.Lua.Close(ctx), d.Often.Close(ctx))
+		if err := errors.Join(d.Dict.Close(ctx), d.Lua.Close(ctx)); err != nil {
+			t.Error(err)
+		}
+		_ = d.Often.Close(ctx) // the server may be one that the test has ended
 	})
 	for _, f := range change {
 		f(&d)

@@ -8,9 +8,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"webadmin/internal/kvdb/kvtest"
 )
 
 // check sends a batch; a field "file" is a file.
@@ -47,14 +48,13 @@ func (a *consoleApp) batch(fields ...string) (*goquery.Document, string) {
 
 func (a *consoleApp) ended(where string) *goquery.Document {
 	a.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		d := doc(a.t, a.show(where))
-		if _, polls := d.Find(testid("batch")).Attr("hx-get"); !polls {
-			return d
-		}
-	}
-	a.t.Fatal("the batch does not end")
-	return nil
+	var d *goquery.Document
+	kvtest.Await(a.t, "the batch ends", func() bool {
+		d = doc(a.t, a.show(where))
+		_, polls := d.Find(testid("batch")).Attr("hx-get")
+		return !polls
+	})
+	return d
 }
 
 func replies(d *goquery.Document) string {
@@ -86,7 +86,7 @@ func TestBatchGoesOnAfterAnError(t *testing.T) {
 	if body := rec.Body.String(); !strings.Contains(body, "4> INCR "+a.key("n")+"\n(integer) 2\n") || !strings.Contains(rec.Header().Get("Content-Disposition"), "attachment") {
 		t.Errorf("download: %s", body)
 	}
-	a.wantRecord("operator | redis.batch | batch, commands 1 to 5 of 5 | done")
+	a.wantRecord("operator | kvdb.pipeline | batch, commands 1 to 5 of 5 | done")
 	wantRedirect(t, a.send(where+"/run", nil), where) // it runs once
 	if a.value("n") != "2" {
 		t.Errorf("n is %s", a.value("n"))
@@ -179,7 +179,7 @@ func TestBatchOfManyRoundTrips(t *testing.T) {
 	if a.value("n") != "25000" {
 		t.Errorf("n is %s", a.value("n"))
 	}
-	a.wantRecord("operator | redis.batch | batch, commands 20001 to 25000 of 25000 | done")
+	a.wantRecord("operator | kvdb.pipeline | batch, commands 20001 to 25000 of 25000 | done")
 	d = doc(t, a.show(where+"?from=24950"))
 	if got := replies(d); !strings.HasSuffix(got, "|(integer) 25000") {
 		t.Errorf("the last page: %.200s", got)

@@ -46,9 +46,9 @@ func (p *redisConsolePages) handlers() map[string]echo.HandlerFunc {
 
 // Verbs of the audit log.
 const (
-	verbRedisCommand = "redis.command"
+	verbRedisCommand = "kvdb.command"
 	verbRedisForget  = "redis.history.forget"
-	verbRedisBatch   = "redis.batch"
+	verbRedisBatch   = "kvdb.pipeline"
 )
 
 // role is that of whoever is signed in.

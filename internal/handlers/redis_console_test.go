@@ -61,8 +61,8 @@ func TestConsoleRunsCommands(t *testing.T) {
 	if id == "" || d.Find(testid("entry")).Length() != 5 || d.Find(testid("took")).Length() != 5 {
 		t.Errorf("session %q, %d results", id, d.Find(testid("entry")).Length())
 	}
-	a.wantRecord("operator | redis.command | " + a.key("k") + " | done")
-	a.wantRecord("operator | redis.command | " + a.key("k") + " | failed")
+	a.wantRecord("operator | kvdb.command | " + a.key("k") + " | done")
+	a.wantRecord("operator | kvdb.command | " + a.key("k") + " | failed")
 
 	d, same := a.run(id, "GET \"unfinished")
 	if same != id {
@@ -159,7 +159,7 @@ func TestConsoleAsksBeforeWhatIsDangerous(t *testing.T) {
 	if outputs(d) != `OK|"1"` {
 		t.Errorf("%s", outputs(d))
 	}
-	a.wantRecord("admin | redis.command | SWAPDB | done")
+	a.wantRecord("admin | kvdb.command | SWAPDB | done")
 }
 
 func TestConsoleMasksSecrets(t *testing.T) {

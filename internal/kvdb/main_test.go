@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
@@ -45,9 +44,5 @@ func must(t testing.TB, err error, expected ...error) {
 // await polls until it is so.
 func await(t testing.TB, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !cond(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come")
-		}
-	}
+	kvtest.Await(t, "what is waited for", cond)
 }

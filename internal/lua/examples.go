@@ -17,9 +17,9 @@ import (
 
 // Limits of examples.
 const (
-	MaxExamples     = 100       // of a program
-	MaxExampleTitle = 200       // characters
-	MaxExampleBytes = 256 << 10 // of its keys, values and expected reply together
+	MaxExamples     = 100      // of a program
+	MaxExampleTitle = 200      // characters
+	MaxExampleBytes = 64 << 10 // of its keys, values and expected reply together
 )
 
 // Example is a saved call of a program. With an expected reply it is a test.
@@ -117,6 +117,7 @@ func (s *Store) Examples(ctx context.Context, name string) ([]Example, error) {
 	if CheckName(name) != nil {
 		return nil, nil
 	}
+	// No more than MaxExamples of MaxExampleBytes each.
 	all, err := s.db.Client().HGetAll(ctx, s.keys.Examples(name)).Result()
 	if err != nil {
 		return nil, kvdb.ReadErr("read the examples", err)

@@ -74,7 +74,7 @@ func TestWrongExamples(t *testing.T) {
 		"title: has 201":         {Title: strings.Repeat("ż", 201)},
 		"title: is not UTF-8":    {Title: "\xff"},
 		"values: are 1001":       {Title: "x", Keys: []string{"k"}, Values: make([]string, MaxArguments)},
-		"values: have 262145":    {Title: "x", Values: []string{strings.Repeat("x", MaxExampleBytes+1)}},
+		"values: have 65537":     {Title: "x", Values: []string{strings.Repeat("x", MaxExampleBytes+1)}},
 		"expect: is not JSON":    {Title: "x", Expect: "{"},
 		"missing; expect: is no": {Expect: "{"},
 	} {

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua/check"
 )
 
 // forbiddenError says in words for people why a call may not be made. It is ErrForbidden.
@@ -296,9 +297,6 @@ func (s *Store) verdictOnly(ctx context.Context, text string) error {
 	return nil
 }
 
-// shebangFlags are those that servers know.
-var shebangFlags = []string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
-
 // shebangFault says what is wrong with the shebang of a text, in the words of the server; "" = nothing.
 func shebangFault(text string) string {
 	if !strings.HasPrefix(text, "#!") {
@@ -318,7 +316,7 @@ func shebangFault(text string) string {
 			return "Unknown lua shebang option: " + word
 		}
 		for flag := range strings.SplitSeq(flags, ",") {
-			if flags != "" && !slices.Contains(shebangFlags, flag) {
+			if flags != "" && !slices.Contains(check.ShebangFlags, flag) {
 				return "Unexpected flag in script shebang: " + flag
 			}
 		}

@@ -250,7 +250,7 @@ func (s *server) deleteRedisKey(ctx context.Context, in *keyInput) (*struct{}, e
 	if err != nil {
 		return nil, err
 	}
-	err = s.Audited(ctx, "kvdb.key.delete", kvdb.Shown(key), func() (before, after string, err error) {
+	err = s.Audited(ctx, "key.delete", kvdb.Shown(key), func() (before, after string, err error) {
 		edit := kvdb.Edit{DB: s.DB, Role: role(ctx), Key: key}
 		return keyWords(v), "", edit.Delete(ctx, v.Type, "")
 	})

@@ -204,7 +204,7 @@ func TestRedisKey(t *testing.T) {
 				t.Errorf("%q is still there", name)
 			}
 		}
-		records, _, err := w.audit.List(ctx, audit.Filter{Verb: "kvdb.key.delete"}, "", 10)
+		records, _, err := w.audit.List(ctx, audit.Filter{Verb: "key.delete"}, "", 10)
 		if err != nil || len(records) != 3 || records[2].Object != k || records[2].Before != "string, length 4: text, expires in 1h0m0s" || records[2].Outcome != audit.Done {
 			t.Errorf("%+v, %v", records, err)
 		}

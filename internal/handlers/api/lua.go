@@ -121,16 +121,7 @@ func runAnswerOf(o lua.Outcome) RunAnswer {
 }
 
 func (a RunAnswer) appendJSON(b []byte) []byte {
-	b = append(b, `{"type":"`...)
-	b = append(b, a.Type...)
-	b = append(b, `","result":`...)
-	b = appendValue(b, a.Result.Reply)
-	b = append(b, `,"duration_us":`...)
-	b = strconv.AppendInt(b, a.Duration, 10)
-	if a.Truncated {
-		b = append(b, `,"truncated":true`...)
-	}
-	return append(b, '}')
+	return appendMeasured(appendTyped(b, "result", a.Result.Reply), a.Duration, a.Truncated)
 }
 
 type listProgramsInput struct {

@@ -24,13 +24,23 @@ func commandAnswerOf(r kvdb.Result) CommandAnswer {
 }
 
 func (a CommandAnswer) appendJSON(b []byte) []byte {
+	return appendMeasured(appendTyped(b, "value", a.Value.Reply), a.Duration, a.Truncated)
+}
+
+// appendTyped begins an object with a reply: its type, and its value under a name.
+func appendTyped(b []byte, name string, r kvdb.Reply) []byte {
 	b = append(b, `{"type":"`...)
-	b = append(b, a.Type...)
-	b = append(b, `","value":`...)
-	b = appendValue(b, a.Value.Reply)
+	b = append(b, r.Kind.String()...)
+	b = append(b, `","`...)
+	b = append(b, name...)
+	return appendValue(append(b, `":`...), r)
+}
+
+// appendMeasured ends such an object with how long it took, in microseconds, and whether it was cut.
+func appendMeasured(b []byte, took int64, truncated bool) []byte {
 	b = append(b, `,"duration_us":`...)
-	b = strconv.AppendInt(b, a.Duration, 10)
-	if a.Truncated {
+	b = strconv.AppendInt(b, took, 10)
+	if truncated {
 		b = append(b, `,"truncated":true`...)
 	}
 	return append(b, '}')
@@ -87,10 +97,7 @@ func appendElement(b []byte, r kvdb.Reply) []byte {
 	case kvdb.KindBulk, kvdb.KindInteger, kvdb.KindBoolean, kvdb.KindNil, kvdb.KindArray:
 		return appendValue(b, r)
 	}
-	b = append(b, `{"type":"`...)
-	b = append(b, r.Kind.String()...)
-	b = append(b, `","value":`...)
-	return append(appendValue(b, r), '}')
+	return append(appendTyped(b, "value", r), '}')
 }
 
 // appendDouble appends a double with the digits that the server gave, as text where JSON has no such number.

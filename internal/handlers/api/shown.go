@@ -4,7 +4,5 @@ import "webadmin/internal/kvdb"
 
 // ReplyJSON is a reply as the API answers it, without what tells one run from another: {"type":…,"result":…}.
 func ReplyJSON(r kvdb.Reply) []byte {
-	b := append([]byte(`{"type":"`), r.Kind.String()...)
-	b = append(b, `","result":`...)
-	return append(appendValue(b, r), '}')
+	return append(appendTyped(nil, "result", r), '}')
 }

@@ -59,11 +59,7 @@ func lines(t *testing.T, b *Burst) (all []string) {
 
 func await(t *testing.T, so func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !so(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come")
-		}
-	}
+	kvtest.Await(t, "the records are there", so)
 }
 
 func closeIt(t *testing.T, b *Burst) {

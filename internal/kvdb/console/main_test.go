@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/console"
@@ -60,11 +59,7 @@ func prints(t testing.TB, s *console.Session, line, want string) {
 // await polls until it is so.
 func await(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !cond(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: it does not come", what)
-		}
-	}
+	kvtest.Await(t, what, cond)
 }
 
 // clients counts the connections of the server of which the line of CLIENT LIST has the words.

@@ -145,7 +145,8 @@ func parseText(text string) (chunk []ast.Stmt, failed *Problem) {
 // engine begins the first line of a program that says how it is to be run.
 const engine = "#!lua"
 
-var shebangFlags = []string{"allow-cross-slot-keys", "allow-oom", "allow-stale", "no-cluster", "no-writes"}
+// ShebangFlags are those that servers know.
+var ShebangFlags = []string{"allow-cross-slot-keys", "allow-oom", "allow-stale", "no-cluster", "no-writes"}
 
 // withoutShebang takes the first line away if it is not Lua; its end stays, so that the lines keep their numbers.
 func withoutShebang(text string) string {
@@ -180,12 +181,12 @@ func shebang(text string) (problems []Problem) {
 			}
 		case isFlags && name == "flags":
 			for j, flag := range parts(flags, ",") {
-				if slices.Contains(shebangFlags, flag) {
+				if slices.Contains(ShebangFlags, flag) {
 					continue
 				}
-				hint := didYouMean(nearest(flag, slices.Values(shebangFlags)))
+				hint := didYouMean(nearest(flag, slices.Values(ShebangFlags)))
 				if hint == "" {
-					hint = "; there are " + strings.Join(shebangFlags, ", ")
+					hint = "; there are " + strings.Join(ShebangFlags, ", ")
 				}
 				bad(i+len("flags=")+j, "there is no flag %.60q%s", flag, hint)
 			}

@@ -5,7 +5,6 @@
 package dictview
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -300,14 +299,6 @@ const (
 	TranslationColumns = "8"
 )
 
-func number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // count says a number with its noun: 1 entry, 2,643 entries.
 func count(n int64, noun string) string {
 	if n == 1 {
@@ -316,5 +307,5 @@ func count(n int64, noun string) string {
 	if strings.HasSuffix(noun, "y") {
 		noun = strings.TrimSuffix(noun, "y") + "ie"
 	}
-	return number(n) + " " + noun + "s"
+	return ui.Number(n) + " " + noun + "s"
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/a-h/templ"
+
+	"webadmin/web/templates/ui"
 )
 
 func digits(n int) string { return strconv.Itoa(n) }
@@ -17,15 +19,6 @@ func orBlank(n int) string {
 		return ""
 	}
 	return strconv.Itoa(n)
-}
-
-// number groups the digits by three.
-func number(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 // noun is the word that goes with a number.
@@ -50,7 +43,7 @@ func said(kind string) string {
 }
 
 func differs(d TextDiff) string {
-	return number(d.Added) + " " + noun(d.Added, "line") + " added, " + number(d.Removed) + " removed"
+	return ui.Number(d.Added) + " " + noun(d.Added, "line") + " added, " + ui.Number(d.Removed) + " removed"
 }
 
 func between(i, n int) string {

@@ -86,8 +86,8 @@ const (
 
 func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// number groups the digits of n by three: 12,345.
-func number(n int64) string {
+// Number groups the digits of n by three: 12,345.
+func Number(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	sign := ""
 	if s[0] == '-' {
@@ -102,7 +102,7 @@ func number(n int64) string {
 // bytesText says a size with three digits at most before its unit; the units are powers of 1024, as Redis counts.
 func bytesText(n int64) string {
 	if n < 1024 && n > -1024 {
-		return number(n) + " B"
+		return Number(n) + " B"
 	}
 	f := float64(n)
 	for _, unit := range []string{"KB", "MB", "GB", "TB", "PB", "EB"} {

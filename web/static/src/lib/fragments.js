@@ -10,8 +10,10 @@ document.addEventListener("htmx:config:request", (e) => {
   const { ctx } = e.detail;
   const { sourceElement, target } = ctx;
   const again = ctx.request.method !== "GET" && sourceElement.classList.contains("htmx-request");
+  // What stands in a list that is on its way anew would be gone as soon as it is there.
+  const passing = ctx.request.method === "GET" && target?.parentElement?.closest("[aria-busy=true]");
   const idle = isPoll(ctx) && (document.hidden || (target?.contains(document.activeElement) && typing(document.activeElement)));
-  if (again || idle) e.preventDefault();
+  if (again || idle || passing) e.preventDefault();
 });
 
 document.addEventListener("htmx:before:request", (e) => {

@@ -1,0 +1,25 @@
+package kvtest
+
+import (
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = 15 * time.Second
+
+// Await looks again and again until it is so; what says what has to come.
+func Await(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for !so() {
+		select {
+		case <-again.C:
+		case <-late.C:
+			t.Fatalf("it does not come that %s", what)
+		}
+	}
+}
