@@ -35,7 +35,7 @@ func newLogger(cfg Config, w io.Writer) *slog.Logger {
 	if format == "text" {
 		h = slog.NewTextHandler(w, opts)
 	}
-	return slog.New(&scrubHandler{next: h, scrub: newScrubber(cfg.secrets()), out: w})
+	return slog.New(&scrubHandler{next: h, scrub: newScrubber(cfg.secrets()), out: w, plain: format == "json"})
 }
 
 // logBuffer gathers the lines of a busy moment, so that each request doesn't pay for a write of its own. They are
@@ -103,6 +103,7 @@ type scrubHandler struct {
 	next  slog.Handler
 	scrub *scrubber
 	out   io.Writer
+	plain bool // plain records are written as JSON past next: there is nothing to add to them
 }
 
 func (h *scrubHandler) Enabled(ctx context.Context, l slog.Level) bool { return h.next.Enabled(ctx, l) }
@@ -111,8 +112,14 @@ func (h *scrubHandler) Handle(ctx context.Context, r slog.Record) error {
 	if b, ok := h.out.(*logBuffer); ok && r.Level >= slog.LevelWarn {
 		defer b.flush()
 	}
-	if !h.hides(r) { // as of nearly all records: a line for each request must cost little
-		return h.next.Handle(ctx, r)
+	if h.plain {
+		line := lines.Get().(*[]byte)
+		defer lines.Put(line)
+		if b, plain := appendPlain((*line)[:0], r, h.scrub); plain {
+			*line = b
+			_, err := h.out.Write(b)
+			return err
+		}
 	}
 	clean := slog.NewRecord(r.Time, r.Level, h.scrub.text(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
@@ -120,25 +127,6 @@ func (h *scrubHandler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	return h.next.Handle(ctx, clean)
-}
-
-// hides says whether a record may hold a secret.
-func (h *scrubHandler) hides(r slog.Record) (may bool) {
-	if h.scrub.suspects(r.Message) {
-		return true
-	}
-	r.Attrs(func(a slog.Attr) bool {
-		switch a.Value.Kind() {
-		case slog.KindString:
-			may = h.scrub.suspects(a.Value.String())
-		case slog.KindAny, slog.KindGroup, slog.KindLogValuer:
-			may = true
-		default: // numbers, booleans and times hide nothing
-		}
-		may = may || namesSecret(a.Key)
-		return !may
-	})
-	return may
 }
 
 func (h *scrubHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLogHoldsNoSecret(t *testing.T) {
@@ -93,4 +96,51 @@ func FuzzScrubber(f *testing.F) {
 			t.Errorf("%q would become %q, but is not looked at", text, masked)
 		}
 	})
+}
+
+// TestPlainLines compares what is written past slog with what slog writes.
+func TestPlainLines(t *testing.T) {
+	t.Parallel()
+	scrub := newScrubber([]string{"hunter22"})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.FixedZone("", 3600))
+	for what, tc := range map[string]struct {
+		msg   string
+		attrs []slog.Attr
+		plain bool
+	}{
+		"a request": {"request", []slog.Attr{
+			slog.String("method", "POST"), slog.String("path", "/api/v1/a<b>&c"), slog.Int("status", 200), slog.Float64("ms", 0.042), slog.Int64("bytes", -1), slog.String("actor", ""),
+		}, true},
+		"numbers":          {"m", []slog.Attr{slog.Float64("a", 0), slog.Float64("b", 1e-6), slog.Float64("c", 123456.5), slog.Bool("d", true), slog.Int64("e", math.MinInt64)}, true},
+		"nothing":          {"", nil, true},
+		"tiny":             {"m", []slog.Attr{slog.Float64("a", 1e-7)}, false},
+		"huge":             {"m", []slog.Attr{slog.Float64("a", 1e21)}, false},
+		"quotes":           {`say "x"`, nil, false},
+		"backslash":        {"m", []slog.Attr{slog.String("a", `\`)}, false},
+		"not ASCII":        {"m", []slog.Attr{slog.String("a", "ż")}, false},
+		"line end":         {"m", []slog.Attr{slog.String("a", "x\ny")}, false},
+		"not UTF-8":        {"m", []slog.Attr{slog.String("a", "\xff")}, false},
+		"a time":           {"m", []slog.Attr{slog.Time("a", at)}, false},
+		"an error":         {"m", []slog.Attr{slog.Any("a", io.EOF)}, false},
+		"a known secret":   {"m", []slog.Attr{slog.String("a", "is hunter22")}, false},
+		"a password":       {"AUTH x", nil, false},
+		"a secret's name":  {"m", []slog.Attr{slog.String("password", "x")}, false},
+		"a URL":            {"m", []slog.Attr{slog.String("a", "redis://u:p@h")}, false},
+		"no name":          {"m", []slog.Attr{slog.String("", "x")}, false},
+		"text in its name": {"m", []slog.Attr{slog.String(`a"b`, "x")}, false},
+	} {
+		r := slog.NewRecord(at, slog.LevelInfo, tc.msg, 0)
+		r.AddAttrs(tc.attrs...)
+		line, plain := appendPlain(nil, r, scrub)
+		if plain != tc.plain {
+			t.Errorf("%s: plain is %v", what, plain)
+		}
+		var want bytes.Buffer
+		if err := slog.NewJSONHandler(&want, nil).Handle(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if plain && string(line) != want.String() {
+			t.Errorf("%s: %s, want %s", what, line, &want)
+		}
+	}
 }

@@ -183,13 +183,12 @@ func (s *sockets) exposed(cfg Config) bool {
 // serveOn serves on l within g until ctx ends, then lets requests under way finish.
 func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler, conf *tls.Config, logger *slog.Logger) {
 	srv := &http.Server{
-		Handler:           h,
-		TLSConfig:         conf,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second, // routes that take uploads or stream lift these two for themselves
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
+		Handler:      h,
+		TLSConfig:    conf,
+		ReadTimeout:  30 * time.Second, // of head and body; routes that take uploads or stream lift these two for themselves
+		WriteTimeout: 60 * time.Second,
+		IdleTimeout:  2 * time.Minute,
+		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // what clients do wrong
 	}
 	g.Go(func() error {
 		run := func() error { return srv.Serve(l) }

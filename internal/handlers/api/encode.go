@@ -48,7 +48,9 @@ func answer(c echo.Context, status int, body any) error {
 		return err
 	}
 	h := c.Response().Header()
-	h.Set(echo.HeaderContentLength, strconv.Itoa(buf.Len()))
+	if buf.Len() >= 2<<10 { // of less, the server sets it
+		h.Set(echo.HeaderContentLength, strconv.Itoa(buf.Len()))
+	}
 	h.Set(echo.HeaderCacheControl, "no-store")
 	if l, ok := body.(located); ok && status == 201 {
 		h.Set(echo.HeaderLocation, l.location())

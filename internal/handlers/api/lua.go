@@ -187,7 +187,7 @@ func (s *server) luaCalls() []operation {
 			about{group: group, summary: "Delete an upload", text: "A file or a built-in program of the same name runs again then. The versions stay.", status: http.StatusNoContent,
 				answers: map[int]answerDoc{http.StatusConflict: stale, http.StatusNotFound: unknown[http.StatusNotFound]}},
 			s.deleteProgram),
-		call(mw.Route{Name: "api.lua.program.run", Method: http.MethodPost, Path: path + "/run", Need: account.Operator, Body: maxCommandBody, Long: true},
+		call(mw.Route{Name: "api.lua.program.run", Method: http.MethodPost, Path: path + "/run", Need: account.Operator, Body: maxCommandBody, Quick: true},
 			about{group: group, summary: "Run a program", text: runText, answers: runProblems},
 			s.runProgram),
 		call(mw.Route{Name: "api.lua.run", Method: http.MethodPost, Path: Base + "/lua/run", Need: account.Operator, Body: maxCommandBody, Long: true},

@@ -25,7 +25,7 @@ type Route struct {
 	Body   int64        // largest request body in bytes; 0 = DefaultBody
 	Long   bool         // it streams or takes long: no time limit of ours
 	Busy   bool         // while a script blocks the store of sessions, a session that this process has verified within the last minutes will do
-	Quick  bool         // one round trip to Redis, which has a limit of its own: no timer, as there are very many of these
+	Quick  bool         // what it asks of Redis has a limit of its own: no timer, as there are very many of these
 }
 
 // Info is what is known about the request in hand. It travels in the request's context.
