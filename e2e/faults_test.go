@@ -57,6 +57,26 @@ func TestRedisGoes(t *testing.T) {
 	}
 }
 
+// TestServerOutOfReach has the network go while somebody types: the page says so until the server answers again.
+func TestServerOutOfReach(t *testing.T) {
+	t.Parallel()
+	in := start(t, options{})
+	in.client(t).create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
+	p := in.browse(t, browsing{})
+	p.expects(offline)
+	p.visit("/dictionaries/translations")
+	p.click(p.link("Edit CRM COUNTRY BQ → PORTAL name"))
+	p.fill(p.input("To value"), "typed without a network")
+	must(t, p.Context().SetOffline(true))
+	must(t, p.input("To value").Press("Enter"))
+	p.says(p.toasts(), "could not be reached")
+	p.holds(p.input("To value"), "typed without a network")
+	must(t, p.Context().SetOffline(false))
+	must(t, p.input("To value").Press("Enter"))
+	p.says(p.GetByTestId("translation"), "typed without a network")
+	must(t, expect.Locator(p.toasts()).Not().ToContainText("could not be reached"))
+}
+
 // awaitRedis waits until the server says that it is ready, and until the last of its connections has found out.
 func (a *api) awaitRedis() {
 	a.t.Helper()

@@ -95,6 +95,9 @@ func (p *page) note(what string) {
 	p.trouble = append(p.trouble, what)
 }
 
+// offline is a status for expects: a request that reached nobody.
+const offline = 0
+
 // expects names the statuses of failed requests that belong to the test.
 func (p *page) expects(statuses ...int) {
 	p.mu.Lock()
@@ -102,7 +105,7 @@ func (p *page) expects(statuses ...int) {
 	p.statuses = append(p.statuses, statuses...)
 }
 
-var failedRequest = regexp.MustCompile(`^Failed to load resource: the server responded with a status of (\d+)`)
+var failedRequest = regexp.MustCompile(`^Failed to load resource: (?:the server responded with a status of (\d+)|net::ERR_)|^htmx: htmx:error: Failed to fetch`)
 
 // close ends the tab, and keeps what helps to find out why a test failed.
 func (p *page) close() {

@@ -1,6 +1,6 @@
 // The rules of docs/htmx.md that the program keeps for everybody: what may be swapped, where the focus goes, what happens without an answer.
 import { typing, visible } from "./dom.js";
-import { complain, unreachable } from "./toasts.js";
+import { complain, unreachable, withdraw } from "./toasts.js";
 
 const isPoll = (ctx) => ctx.sourceEvent?.type === "every";
 const failing = new WeakSet(); // polls that have already complained
@@ -55,12 +55,14 @@ function failed(ctx) {
     if (failing.has(ctx.sourceElement)) return;
     failing.add(ctx.sourceElement);
   }
-  complain(unreachable);
+  complain(unreachable, isPoll(ctx) ? "poll" : "deed");
 }
 
 document.addEventListener("htmx:after:request", (e) => {
   const { ctx } = e.detail;
-  if (!isPoll(ctx) || ctx.response.status >= 400) return;
+  if (ctx.response.status >= 400) return;
+  withdraw(isPoll(ctx) ? "poll" : "deed");
+  if (!isPoll(ctx)) return;
   ctx.target?.classList.remove("stale");
   failing.delete(ctx.sourceElement);
 });

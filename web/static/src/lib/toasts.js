@@ -15,11 +15,17 @@ function arm(toast) {
   setTimeout(leave, toast.querySelector("a") ? wait * 2 : wait);
 }
 
-/** Shows an error that the server has not put in words. */
-export function complain(text) {
+/** Shows an error that the server has not put in words: of something that a person did, or of a poll. */
+export function complain(text, of = "deed") {
   const toast = document.getElementById("toast-error").content.firstElementChild.cloneNode(true);
   toast.querySelector(".toast-text").textContent = text;
+  toast.dataset.complaint = of;
   box.append(toast);
+}
+
+/** Takes such errors away: the server has answered since. A poll that works says nothing of a deed that failed. */
+export function withdraw(of) {
+  for (const toast of box.querySelectorAll(of === "poll" ? "[data-complaint=poll]" : "[data-complaint]")) toast.remove();
 }
 
 export const unreachable = "The server could not be reached. Nothing is known to have changed; try again or reload.";
