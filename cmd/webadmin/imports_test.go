@@ -42,7 +42,9 @@ var importRules = []importRule{
 	{of: []string{"internal/kvdb"}, may: []string{"std", "modules"}, butNot: web},
 	{of: []string{"internal/kvdb/console"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: append(web, redis)},
 	{of: []string{"internal/lua/..."}, may: []string{"std", "modules", "internal/kvdb", "internal/lua/..."}, butNot: web},
-	{of: []string{"internal/account", "internal/audit", "internal/dict"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/account", "internal/audit", "internal/dict", "internal/stats"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/broker"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/broker/webhook"}, may: []string{"std", "internal/kvdb", "internal/broker"}}, // the only client of HTTP
 	{of: []string{"internal/handlers/mw"}, may: []string{"std", "modules", "internal/account", "internal/kvdb"}, butNot: []string{redis}},
 	{of: []string{"internal/handlers/..."}, may: []string{"std", "modules", "internal/...", "web/..."}, butNot: []string{tests, redis}},
 	{of: []string{"web/static"}, may: []string{"std"}},
@@ -78,6 +80,7 @@ func TestImportRulesRefuse(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ of, imported string }{
 		{"internal/dict", "internal/account"}, {"internal/audit", "net/http"}, {"internal/kvdb", "internal/dict"},
+		{"internal/broker", "net/http"}, {"internal/broker", "internal/lua"}, {"internal/broker/webhook", "internal/lua"},
 		{"internal/account", "github.com/labstack/echo/v4"}, {"internal/dict", "github.com/a-h/templ"},
 		{"internal/handlers", "github.com/redis/go-redis/v9"}, {"internal/handlers/mw", "internal/dict"}, {"internal/handlers/mw", "web/templates/dictview"},
 		{"internal/handlers/api", "github.com/redis/go-redis/v9"}, {"internal/handlers", "internal/kvdb/kvtest"},

@@ -11,6 +11,7 @@ import (
 const (
 	pageTime  = 200 * time.Millisecond // that a page of a list looks for keys
 	pageKeys  = 100_000                // that it looks at
+	pageAlone = 5 * time.Millisecond   // after which it leaves most of the server's time to others
 	maxCarry  = 1500                   // bytes of the names that a cursor holds
 	maxFilter = 1 << 10                // bytes of a pattern
 
@@ -145,18 +146,24 @@ func (k *walker) page(ctx context.Context, limit int) ([]string, error) {
 		}
 		k.carry = k.carry[1:]
 	}
-	end, most := time.Now().Add(pageTime), k.looked+pageKeys
+	begun, worked, most := time.Now(), time.Duration(0), k.looked+pageKeys
 	count := max(limit-len(names), 16)
 	if k.match != "" || k.kind != "" {
 		count = max(count, scanStep)
 	}
-	for len(names) < limit && !k.over() && k.looked < most && time.Now().Before(end) {
+	for len(names) < limit && !k.over() && k.looked < most && time.Since(begun) < pageTime {
+		if time.Since(begun) > pageAlone {
+			if err := pace(ctx, 4*worked); err != nil {
+				return nil, err
+			}
+		}
 		room := limit - len(names)
-		before := *k
+		before, from := *k, time.Now()
 		batch, err := k.step(ctx, count)
 		if err != nil {
 			return nil, err
 		}
+		worked = time.Since(from)
 		batch = slices.DeleteFunc(batch, func(name string) bool {
 			ok := fresh(name)
 			given[name] = true

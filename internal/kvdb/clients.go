@@ -14,8 +14,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// clientName is how the connections of this program are called on the server.
-const clientName = "webadmin"
+// How the connections of this program are called on the server: its own, those on which commands of people and programs run, and those
+// of sessions, unless the person has given it another name.
+const (
+	clientName  = "webadmin"
+	commandName = clientName + ":command"
+	sessionName = clientName + ":console"
+)
 
 // sayName names a connection, for those who look at the list of clients. A user who may not do so does without.
 func sayName(ctx context.Context, conn *redis.Conn) error {

@@ -351,7 +351,7 @@ func TestCommand(t *testing.T) {
 			{"operator", []string{"PING"}, kvdb.Reply{Kind: kvdb.KindStatus, Text: "PONG"}},
 			{"operator", []string{"DEL", k}, number("1")},
 			{"admin", []string{"EVAL", "return redis.call('SET', KEYS[1], 'v')", "1", k}, kvdb.Reply{Kind: kvdb.KindStatus, Text: "OK"}},
-			{"admin", []string{"CLIENT", "GETNAME"}, kvdb.Reply{}},
+			{"admin", []string{"CLIENT", "GETNAME"}, bulk("webadmin:command")},
 		} {
 			if diff := cmp.Diff(tt.want, reply(t, db, tt.role, tt.args...)); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", tt.args, diff)

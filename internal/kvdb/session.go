@@ -2,6 +2,7 @@ package kvdb
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,16 @@ func (s *Session) State() SessionState {
 	return s.state
 }
 
+// Is says whether a client of the server is the connection of this session.
+func (s *Session) Is(c Client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w == nil || s.w.id != strconv.FormatInt(c.ID, 10) {
+		return false
+	}
+	return !s.db.IsCluster() || c.Node == s.w.to || c.Node == s.w.RemoteAddr().String()
+}
+
 // Close closes the connection, and ends what runs on it. It may be called again.
 func (s *Session) Close() {
 	s.mu.Lock()
@@ -108,7 +119,8 @@ type SessionCall struct {
 	s          *Session
 	word       string
 	line       string
-	writes     bool // it changes something, maybe only when the transaction runs
+	writes     bool      // it changes something, maybe only when the transaction runs
+	raw        io.Writer // where the reply goes that is not to be kept; nil = it is
 }
 
 // SessionReply is what came of it.
@@ -360,18 +372,15 @@ func (s *Session) connect(ctx context.Context, place []string) (*wire, error) {
 		}
 		s.to, s.placed = to, s.db.IsCluster()
 	}
-	w, err := s.db.wire(ctx, s.to, wireOptions{restricted: s.role != roles[admin], fresh: true})
+	state := s.State()
+	w, err := s.db.wire(ctx, s.to, wireOptions{restricted: s.role != roles[admin], fresh: true, name: cmp.Or(state.Name, sessionName)})
 	if err != nil {
 		s.placed = false // the node may be gone for good
 		return nil, err
 	}
-	state := s.State()
 	commands := [][]string{{"HELLO", strconv.Itoa(state.Protocol)}}
 	if state.Database != w.db {
 		commands = append(commands, []string{"SELECT", strconv.Itoa(state.Database)})
-	}
-	if state.Name != "" {
-		commands = append(commands, []string{"CLIENT", "SETNAME", state.Name})
 	}
 	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
@@ -482,7 +491,7 @@ func (c *SessionCall) exchange(ctx context.Context, w *wire, out *SessionReply) 
 	}
 	out.More = nil
 	for n := 0; n < replies; {
-		r, cut, err := w.whole(s.buf, MaxReplyItems, MaxReplyBytes)
+		r, cut, err := c.read(w)
 		if err != nil {
 			done()
 			return err

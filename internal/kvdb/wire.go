@@ -2,6 +2,7 @@ package kvdb
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -135,10 +136,11 @@ func transport(conn net.Conn) syscall.RawConn {
 }
 
 type wireOptions struct {
-	restricted bool // as the program user, where there is one, else as the user of the URL
-	fresh      bool // not used before
-	unseen     bool // nobody need look again whether one that was in use just now is open
-	anyDB      bool // for what is not about keys: a server that runs a script doesn't let anybody select a database
+	restricted bool   // as the program user, where there is one, else as the user of the URL
+	fresh      bool   // not used before
+	unseen     bool   // nobody need look again whether one that was in use just now is open
+	name       string // what the server is to call it; "" = commandName
+	anyDB      bool   // for what is not about keys: a server that runs a script doesn't let anybody select a database
 }
 
 // wire returns a connection to a node (see node). Give its errors to ReadErr or WriteErr: nothing was done.
@@ -157,7 +159,7 @@ func (db *DB) wire(ctx context.Context, to string, o wireOptions) (*wire, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
-	w, err := db.dialWire(ctx, to, user, number)
+	w, err := db.dialWire(ctx, to, user, number, cmp.Or(o.name, commandName))
 	if err == nil {
 		return w, nil
 	}
@@ -171,7 +173,7 @@ func (db *DB) wire(ctx context.Context, to string, o wireOptions) (*wire, error)
 	return nil, err
 }
 
-func (db *DB) dialWire(ctx context.Context, to, user string, number int) (*wire, error) {
+func (db *DB) dialWire(ctx context.Context, to, user string, number int, name string) (*wire, error) {
 	dial := db.target.dial
 	if client, ok := db.client.(*redis.Client); ok && db.target.scheme.mode == sentinel {
 		dial = hook{}.DialHook(client.Options().Dialer) // which asks for the master
@@ -181,7 +183,7 @@ func (db *DB) dialWire(ctx context.Context, to, user string, number int) (*wire,
 		return nil, err
 	}
 	w := &wire{Conn: conn, r: bufio.NewReader(conn), to: to, user: user, db: number, sys: transport(conn)}
-	if err := w.greet(ctx, db.target, db.program); err != nil {
+	if err := w.greet(ctx, db.target, db.program, name); err != nil {
 		_ = conn.Close()
 		return nil, &notSentError{err}
 	}
@@ -191,8 +193,8 @@ func (db *DB) dialWire(ctx context.Context, to, user string, number int) (*wire,
 	return w, nil
 }
 
-// greet signs in, asks for RESP3 and selects the database.
-func (w *wire) greet(ctx context.Context, t target, program credentials) error {
+// greet signs in, asks for RESP3, says its name and selects the database.
+func (w *wire) greet(ctx context.Context, t target, program credentials, name string) error {
 	as := credentials{t.user, t.password}
 	if w.user != "" {
 		as = program
@@ -204,6 +206,7 @@ func (w *wire) greet(ctx context.Context, t target, program credentials) error {
 		}
 		hello = append(hello, "AUTH", as.user, as.password)
 	}
+	hello = append(hello, "SETNAME", name)
 	commands := [][]string{hello}
 	if w.db > 0 {
 		commands = append(commands, []string{"SELECT", strconv.Itoa(w.db)})

@@ -24,6 +24,8 @@ const (
 	maxBatchTexts    = 64 << 20  // bytes of all texts
 	maxBatchReplies  = 256 << 20 // bytes of replies that are kept of one
 	batchNames       = 50        // lines that are named of each kind
+	maxBatchAgain    = 1000      // cut replies of which there is a way to the rest
+	longestAgain     = 4 << 10   // bytes of a command that has one
 	stepwise         = 1000      // commands that are recorded together where each waits for the one before
 )
 
@@ -75,6 +77,7 @@ type Batch struct {
 	offs   []int64 // where each reply begins
 	size   int64
 	failed []int // the commands that failed
+	again  map[int]string
 	ended  string
 	err    error
 }
@@ -445,6 +448,7 @@ func (b *Batch) store(commands []Command, part *BatchPart) (failed bool, err err
 		}
 		if r.Truncated {
 			text.WriteString("(this is the part of the reply before the limit)\n")
+			b.rest(&part.Classes[i])
 		}
 		bad := r.Reply.Kind == kvdb.KindError
 		failed = failed || bad
@@ -453,6 +457,22 @@ func (b *Batch) store(commands []Command, part *BatchPart) (failed bool, err err
 		}
 	}
 	return failed, nil
+}
+
+// rest keeps what gives all of a reply that is cut, which is the next to be kept.
+func (b *Batch) rest(class *kvdb.Class) {
+	text := Join(class.Args)
+	if !class.Repeatable(b.Role) || class.Masks() || len(text) > longestAgain {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.again == nil {
+		b.again = map[int]string{}
+	}
+	if len(b.again) < maxBatchAgain {
+		b.again[len(b.offs)] = text
+	}
 }
 
 func (b *Batch) full() bool {
@@ -492,6 +512,7 @@ type BatchReply struct {
 	Command string // its line in the text, and it
 	Text    string // as redis-cli prints it
 	Cut     bool   // Text is only its beginning
+	Again   string // the reply was cut where limits are: this command gives all of it in a Session (see Download); "" = it was not, or there is none
 	Failed  bool
 }
 
@@ -521,7 +542,7 @@ func (b *Batch) Replies(onlyFailed bool, n, limit int) ([]BatchReply, error) {
 		}
 		_, failed := slices.BinarySearch(b.failed, i)
 		command, text, _ := strings.Cut(string(buf), "\n")
-		out = append(out, BatchReply{N: i + 1, Command: command, Text: text, Cut: int64(len(buf)) < end-b.offs[i], Failed: failed})
+		out = append(out, BatchReply{N: i + 1, Command: command, Text: text, Cut: int64(len(buf)) < end-b.offs[i], Again: b.again[i], Failed: failed})
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -58,6 +59,9 @@ func (st State) Prompt() string {
 	}
 	return prompt + "> "
 }
+
+// Is says whether a client of the server is the connection of this session.
+func (s *Session) Is(c kvdb.Client) bool { return s.kv.Is(c) }
 
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.done }
@@ -273,6 +277,36 @@ func (s *Session) do(ctx context.Context, c Command, o RunOptions, remember bool
 		r.Streaming = s.startStream()
 	}
 	return r
+}
+
+// Download runs a command that only reads once more, and writes all of its reply to out: see kvdb.SessionCall.RunRaw. The errors are a *SyntaxError,
+// ErrInvalid (also for an error of the server), ErrForbidden, ErrAway, a *BusyError and an *EndedError. With ErrAway a part may have been written.
+func (s *Session) Download(ctx context.Context, line string, out io.Writer) error {
+	commands, err := Parse(line)
+	if err != nil {
+		return err
+	}
+	if len(commands) != 1 || commands[0].Repeat != 1 {
+		return kvdb.Invalid("text", "must be one command")
+	}
+	if ctx, err = s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.finish()
+	class, err := s.c.db.Classify(ctx, commands[0].Args)
+	if err != nil {
+		return err
+	}
+	s.runs(class.Line())
+	call, err := s.kv.Permit(class, "")
+	if err != nil {
+		return err
+	}
+	reply, err := call.RunRaw(ctx, out)
+	if err == nil && (reply.Reply.Kind == kvdb.KindError || reply.Reply.Kind == kvdb.KindStatus) {
+		err = kvdb.Invalid("text", "the server now says: %s", reply.Reply.Text)
+	}
+	return err
 }
 
 // run has a change recorded, if that is asked for.

@@ -33,7 +33,7 @@ func TestConnectionOfOnesOwn(t *testing.T) {
 	prints(t, s, "HGETALL h", `1# "f" => "v"`)
 	prints(t, other, "GET k", "(nil)")
 	prints(t, other, "HGETALL h", "(empty array)")
-	prints(t, other, "CLIENT GETNAME", "(nil)")
+	prints(t, other, "CLIENT GETNAME", `"webadmin:console"`)
 	if st := s.State(); st.Prompt() != "redis[3]> " || st.Protocol != 3 || st.Name != "me" {
 		t.Errorf("%+v", st)
 	}
