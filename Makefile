@@ -6,6 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+DATE     := $(shell git show -s --format=%cI 2>/dev/null)
 BIN      := bin/webadmin
 GO_FILES  = $$(find . -name node_modules -prune -o -name '*.go' -print)
 # Go packages are looked for in our own folders only: node_modules may hold Go files too.
@@ -15,7 +16,7 @@ ARGS     ?=
 # A prettier that happens to be installed would format otherwise than here.
 TEMPL_FMT := go tool templ fmt -log-level error -prettier-command none
 
-.PHONY: help setup generate fmt lint test race fuzz e2e build assets run check bench soak clean
+.PHONY: help setup generate fmt lint test race fuzz e2e screenshots build assets run check bench soak clean
 .PHONY: check-generated check-fmt
 
 help: ## Show this
@@ -31,7 +32,7 @@ run: ## Build and serve with demo data on http://127.0.0.1:8080; ARGS="--listen 
 	@exec $(BIN) serve --demo $(ARGS)
 
 build: assets ## Make bin/webadmin
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/webadmin
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X main.date=$(DATE)' -o $(BIN) ./cmd/webadmin
 
 assets: web/static/dist/app.css ## Build web/static/dist from npm packages and web/static/src
 
@@ -56,9 +57,9 @@ fmt: ## Format Go and templates
 
 lint: ## go vet and staticcheck
 	go vet $(PACKAGES)
-	go vet -tags e2e ./e2e/...
+	go vet -tags e2e,screenshots ./e2e/...
 	go tool staticcheck $(PACKAGES)
-	go tool staticcheck -tags e2e ./e2e/...
+	go tool staticcheck -tags e2e,screenshots ./e2e/...
 
 check-fmt:
 	@unformatted=$$(gofmt -l $(GO_FILES)); \
@@ -82,6 +83,11 @@ e2e: export PLAYWRIGHT_DRIVER_PATH = $(CURDIR)/$(DRIVER)
 e2e: export PLAYWRIGHT_NODEJS_PATH = $(shell command -v node)
 e2e: build $(DRIVER)/package ## Browser tests on the built binary
 	go test -tags e2e -count=1 -timeout 20m ./e2e
+
+screenshots: export PLAYWRIGHT_DRIVER_PATH = $(CURDIR)/$(DRIVER)
+screenshots: export PLAYWRIGHT_NODEJS_PATH = $(shell command -v node)
+screenshots: build $(DRIVER)/package ## Pictures of all pages, empty, full and failing, into e2e/artifacts/screenshots/index.html
+	go test -tags e2e,screenshots -count=1 -timeout 30m -run TestScreenshots ./e2e
 
 check: assets check-fmt check-generated lint race e2e ## Everything that a change has to pass
 

@@ -38,13 +38,37 @@ func TestConsole(t *testing.T) {
 	}
 	p.says(run("PING"), "PONG") // nothing is in the way of others meanwhile
 
-	before := p.GetByTestId("entry")
-	n, err := before.Count()
+	setting := func() string { return fmt.Sprint(admin.command("CONFIG", "GET", "slowlog-max-len")) }
+	was := setting()
+	asks := run("CONFIG SET slowlog-max-len 77").GetByTestId("confirm")
+	p.says(asks, "CONFIG is dangerous, and has not run.")
+	typed := asks.GetByLabel("To run it, type CONFIG")
+	p.fill(typed, "SURE")
+	must(t, typed.Press("Enter"))
+	p.says(p.GetByTestId("confirm").Last(), "That was SURE, not CONFIG.")
+	if got := setting(); got != was {
+		t.Fatalf("another word has run it: %v", got)
+	}
+	entries := p.GetByTestId("entry")
+	typed = entries.Last().GetByLabel("To run it, type CONFIG")
+	p.fill(typed, "CONFIG")
+	must(t, typed.Press("Enter"))
+	p.says(entries.Last().GetByTestId("output"), "OK")
+	if got := setting(); got != "[[slowlog-max-len 77]]" {
+		t.Fatalf("after it was confirmed: %v", got)
+	}
+
+	n, err := entries.Count()
 	must(t, err)
 	p.fill(line, "BLPOP nothing:there 0")
 	must(t, line.Press("Enter"))
+	p.says(p.GetByTestId("running"), "BLPOP nothing:there 0")
+	if got := admin.command("ECHO", "others"); got != "others" { // nobody else waits with it
+		t.Fatalf("meanwhile: %v", got)
+	}
 	p.click(p.button("Stop"))
-	p.counts(before, n+1)
+	p.counts(entries, n+1)
+	p.says(entries.Last(), "It was stopped.")
 	p.says(run("ECHO on"), "on")
 
 	admin.user("vera", "viewer")
@@ -58,42 +82,45 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// TestKeys finds a key, looks into it, and deletes many by a pattern, which asks first.
-func TestKeys(t *testing.T) {
+// TestBatch runs commands together, one of which fails: first up to it, then past it.
+func TestBatch(t *testing.T) {
 	t.Parallel()
 	in := start(t, options{})
 	admin := in.client(t)
-	for i := range 30 {
-		admin.command("SET", fmt.Sprint("many:", i), "v")
-	}
-	admin.command("HSET", "order", "state", "open")
 	p := in.browse(t, browsing{})
-	p.visit("/redis/info")
-	p.sees(p.GetByText("Operations a second").First())
-	p.visit("/redis/keys?match=order")
-	p.click(p.link("order"))
-	p.says(p.GetByTestId("facts"), "hash")
-	p.says(p.GetByTestId("item").First(), "state", "open")
-
-	p.visit("/redis/keys")
-	p.click(p.link("Many at once…"))
-	p.fill(p.field("Pattern"), "many:*")
-	p.click(p.button("Count them first"))
-	confirm := p.GetByTestId("confirm")
-	p.sees(confirm)
-	if got := admin.command("EXISTS", "many:7"); got != 1.0 {
-		t.Fatalf("counting has deleted: %v", got)
-	}
-	p.fill(p.field("Type the pattern to go on"), "many:*")
-	p.click(confirm.GetByRole("button"))
-	p.says(p.GetByTestId("figures"), "30")
-	eventually(t, func() error {
-		if got := admin.command("EXISTS", "many:7"); got != 0.0 {
-			return fmt.Errorf("many:7: %v", got)
+	check := func(key string, stop bool) {
+		t.Helper()
+		p.visit("/redis/console/batch")
+		p.fill(p.field("Commands, one on each line, as in redis-cli"), fmt.Sprintf("SET %[1]s:before text\nINCR %[1]s:before\nSET %[1]s:after text", key))
+		must(t, p.GetByLabel("Stop at the first error").SetChecked(stop))
+		p.click(p.button("Check"))
+		p.says(p.GetByTestId("preview"), "3 commands", "INCR")
+		if got := admin.command("EXISTS", key+":before"); got != 0.0 {
+			t.Fatalf("to check it has run it: %v", got)
 		}
-		return nil
-	})
-	if got := admin.command("EXISTS", "order"); got != 1.0 {
-		t.Fatalf("another key is gone: %v", got)
+		p.click(p.button("Run"))
 	}
+	exists := func(key string, want float64) {
+		t.Helper()
+		if got := admin.command("EXISTS", key); got != want {
+			t.Errorf("EXISTS %s: %v, want %v", key, got, want)
+		}
+	}
+	batch, rows := p.GetByTestId("batch"), p.GetByTestId("replies").Locator("tbody tr")
+
+	check("stopped", true)
+	p.says(batch, "1 command did not run.")
+	p.counts(rows, 2)
+	p.says(rows.Last(), "ERR value is not an integer")
+	exists("stopped:before", 1)
+	exists("stopped:after", 0)
+
+	check("on", false)
+	p.says(batch, "1 error")
+	p.counts(rows, 3)
+	p.says(rows.Last(), "OK")
+	exists("on:after", 1)
+	p.click(p.link("Only errors"))
+	p.counts(rows, 1)
+	p.says(rows, "INCR on:before", "ERR value is not an integer")
 }

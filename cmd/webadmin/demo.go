@@ -41,7 +41,10 @@ func (s *starter) loadDemo(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return s.uploadDemo(ctx)
+	if err := s.uploadDemo(ctx); err != nil {
+		return err
+	}
+	return s.sendFirstOrders(ctx)
 }
 
 // empty says whether there is nothing in the dictionaries, and never was: one that was emptied by hand has a history.

@@ -86,6 +86,13 @@ func serve(ctx context.Context, c *call) (err error) {
 	}
 	g.Go(func() error { return s.dict.Run(ctx) })
 	s.lua.Start(ctx)
+	s.stats.Start(ctx)
+	if c.cfg.Demo {
+		s.handleDemo()
+		g.Go(func() error { return s.demoTraffic(ctx, logger) })
+	}
+	s.broker.Start(ctx)
+	s.broker.StartWorkers(ctx, c.cfg.Workers)
 	g.Go(func() error { return tidy(ctx, s, logger) })
 	g.Go(func() error { return watch(ctx, s.db, logger) })
 	boundMemory()
@@ -216,7 +223,7 @@ func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Hand
 // newSite wires the pages and the API.
 func newSite(c *call, s *stores, registry *prometheus.Registry, logger *slog.Logger) (http.Handler, error) {
 	d := handlers.Deps{
-		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often, Dict: s.dict, Lua: s.lua, Console: s.console,
+		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often, Dict: s.dict, Lua: s.lua, Broker: s.broker, Stats: s.stats, Console: s.console, Background: s.jobs,
 		Logger: logger, Now: c.now, Metrics: registry, Version: buildVersion(),
 		EnvName: c.cfg.Name, TLS: c.cfg.TLSCert != "", MetricsAway: c.cfg.MetricsListen != "",
 		StateShared: s.state.Addr() == s.db.Addr(), ProgramUser: c.cfg.programUserName(),

@@ -12,11 +12,16 @@ import (
 
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
+	"webadmin/internal/broker/webhook"
 	"webadmin/internal/dict"
+	"webadmin/internal/handlers"
+	"webadmin/internal/handlers/api"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/console"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 )
 
 // stores are the domains over the configured servers, and what has to be closed after them.
@@ -28,7 +33,11 @@ type stores struct {
 	often    *trail.Burst // audits what programs do thousands of times a second
 	dict     *dict.Store
 	lua      *lua.Store
+	broker   *broker.Store
+	stats    *stats.Store
+	hooks    *webhook.Client
 	console  *console.Console
+	jobs     *handlers.Background
 
 	keyMade string // session key file that this start made; "" = none
 	logger  *slog.Logger
@@ -70,8 +79,14 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 	s.trail = audit.New(s.state, now)
 	s.dict = dict.New(s.db, dict.Options{Now: now, Logger: logger})
 	s.often = trail.NewBurst(trail.Trail{Log: s.trail, Logger: logger})
-	s.lua = lua.New(s.db, lua.Options{Dir: cfg.LuaDir, Now: now, Logger: logger})
+	s.stats = stats.New(s.db, stats.Options{Now: now, Logger: logger})
+	s.lua = lua.New(s.db, lua.Options{Dir: cfg.LuaDir, Now: now, Logger: logger, OnRun: handlers.MeasureRuns(s.stats)})
+	s.broker = broker.New(s.db, broker.Options{Now: now, Logger: logger, Secret: key, OnFinished: handlers.MeasureInvocations(s.stats)})
+	s.hooks = webhook.NewClient("webadmin/"+buildVersion(), now)
+	s.broker.Handle(api.IsLuaService, broker.HandlerLua, api.LuaHandler(s.lua))
+	s.broker.Handle(s.broker.HasWebhook, broker.HandlerWebhook, webhook.Handler(s.broker, s.hooks))
 	s.console = console.New(s.db, console.Options{Now: now})
+	s.jobs = handlers.NewBackground()
 	return s, nil
 }
 
@@ -79,6 +94,13 @@ func openStores(cfg Config, embeddedURL string, now func() time.Time, logger *sl
 func (s *stores) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 	defer cancel()
+	if err := s.jobs.Close(ctx); err != nil { // before what they work on
+		s.logger.Warn("closing the jobs", "error", err)
+	}
+	if err := s.broker.Close(ctx); err != nil { // first: its handlers use the others
+		s.logger.Warn("closing the broker", "error", err)
+	}
+	s.hooks.Close()
 	if err := s.dict.Close(ctx); err != nil {
 		s.logger.Warn("closing the dictionaries", "error", err)
 	}
@@ -86,6 +108,9 @@ func (s *stores) close(ctx context.Context) {
 		s.logger.Warn("closing the Lua programs", "error", err)
 	}
 	s.console.Close()
+	if err := s.stats.Close(ctx); err != nil { // after all that is measured
+		s.logger.Warn("closing the statistics: what was measured last is lost", "error", err)
+	}
 	if err := s.often.Close(ctx); err != nil {
 		s.logger.Warn("closing the audit log", "error", err)
 	}

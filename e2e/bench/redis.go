@@ -20,7 +20,7 @@ const (
 	paged    = 60 // measurements of a page
 )
 
-// redisPart: the keys, values and pipelines of the API against the raw commands that they need.
+// redisPart: the keys and values of the API against the raw commands that they need.
 func (b *bench) redisPart() error {
 	times := map[int]float64{}
 	for i, n := range []int{fewKeys, manyKeys, mostKeys} {
@@ -35,10 +35,7 @@ func (b *bench) redisPart() error {
 	if err := b.browsers(3); err != nil {
 		return err
 	}
-	if err := b.hashPages(); err != nil {
-		return err
-	}
-	return b.pipelines()
+	return b.hashPages()
 }
 
 // startOn starts the product on a database of the bench's server.

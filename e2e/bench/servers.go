@@ -36,6 +36,7 @@ type bench struct {
 
 	dir    string
 	socket string
+	tcp    string    // another address of the same server
 	server *exec.Cmd // redis-server
 	rdb    *redis.Client
 	app    *app
@@ -73,7 +74,11 @@ func (b *bench) redis() error {
 		return err
 	}
 	b.socket = filepath.Join(b.dir, "redis.sock")
-	b.server = exec.Command("redis-server", "--port", "0", "--unixsocket", b.socket, "--save", "", "--appendonly", "no", "--dir", b.dir, "--enable-debug-command", "local")
+	if b.tcp, err = freePort(); err != nil {
+		return err
+	}
+	_, port, _ := strings.Cut(b.tcp, ":")
+	b.server = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--unixsocket", b.socket, "--save", "", "--appendonly", "no", "--dir", b.dir, "--enable-debug-command", "local")
 	if err := b.server.Start(); err != nil {
 		return err
 	}

@@ -76,6 +76,9 @@ func CheckName(field, name string) error {
 	if name == "" {
 		return kvdb.Invalid(field, "is required")
 	}
+	if name == "." || name == ".." {
+		return kvdb.Invalid(field, "can't be %q: no address could name it", name)
+	}
 	if len(name) > maxName {
 		return kvdb.Invalid(field, "has %d characters; at most %d are allowed", len([]rune(name)), maxName)
 	}

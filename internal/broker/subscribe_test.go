@@ -228,6 +228,7 @@ func TestSubscribersOutliveRedis(t *testing.T) {
 		t.Error(err)
 	}
 	server.Restart()
+	kvtest.Await(t, "Redis has loaded its data", func() bool { return db.Client().Ping(t.Context()).Err() == nil })
 	say(t, s, "c", "3")
 	wantNext(t, sub, "3")
 	if err := sub.Trouble(); err != nil {

@@ -1,9 +1,12 @@
 package handlers
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -61,4 +64,17 @@ func upperFirst(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// opOf names an operation: the form's token op and all that it sends. So a form that is sent twice is one operation, and one that was
+// changed before it was sent again is another. Without a token it is "".
+func opOf(c echo.Context, op string, fields ...string) string {
+	if op == "" {
+		return ""
+	}
+	h := sha256.New()
+	for _, s := range append(fields, c.Path(), actor(c)) {
+		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
+	}
+	return op + "." + hex.EncodeToString(h.Sum(nil)[:12])
 }

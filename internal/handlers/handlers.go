@@ -14,6 +14,7 @@ import (
 
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/api"
 	"webadmin/internal/handlers/mw"
@@ -21,6 +22,7 @@ import (
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/console"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 )
 
 // requestTime is how long a request may take; routes marked Long may take longer.
@@ -28,17 +30,20 @@ const requestTime = 20 * time.Second
 
 // Deps is what the server is made of. All fields are required but those that say otherwise.
 type Deps struct {
-	DB       *kvdb.DB // the KVDB that people work on
-	State    *kvdb.DB // where users, sessions, tokens and audit live; may be DB
-	Accounts *account.Store
-	Audit    *audit.Log
-	Often    *trail.Burst // audits what programs do thousands of times a second; whoever makes it closes it
-	Dict     *dict.Store
-	Lua      *lua.Store
-	Console  *console.Console
-	Logger   *slog.Logger
-	Now      func() time.Time
-	Metrics  *prometheus.Registry
+	DB         *kvdb.DB // the KVDB that people work on
+	State      *kvdb.DB // where users, sessions, tokens and audit live; may be DB
+	Accounts   *account.Store
+	Audit      *audit.Log
+	Often      *trail.Burst // audits what programs do thousands of times a second; whoever makes it closes it
+	Dict       *dict.Store
+	Lua        *lua.Store
+	Broker     *broker.Store
+	Stats      *stats.Store
+	Console    *console.Console
+	Background *Background // jobs over many things
+	Logger     *slog.Logger
+	Now        func() time.Time
+	Metrics    *prometheus.Registry
 
 	EnvName        string       // shown in the corner of each page; optional
 	TLS            bool         // this process serves HTTPS itself
@@ -57,6 +62,7 @@ type site struct {
 	byName   map[string]*Route
 	sessions *mw.Sessions
 	trail    trail.Trail
+	dead     deadCount
 }
 
 // New returns the server's handler. The error is about PublicURL; a mistake in the route table panics.
@@ -67,12 +73,14 @@ func New(d Deps) (*echo.Echo, error) {
 	}
 	s := newSite(d)
 	registerGauges(d)
+	d.Metrics.MustRegister(serviceMetrics{d.Stats})
 	e := echo.New()
 	e.IPExtractor = ipExtractor(d.TrustedProxies)
 	e.HTTPErrorHandler = s.handleError
 	e.Use(mw.Begin(mw.NewTable(routes), // it runs after routing, and these in this order
 		mw.Log(d.Logger, quiet),
 		mw.Metrics(d.Metrics, problemKind),
+		measureAPI(d.Stats, routes),
 		mw.Answer,  // so that log and metrics see the status
 		mw.Recover, // inside them, so that a panic is logged and counted like any error
 		mw.Secure(s.https, isJSON),
@@ -84,7 +92,7 @@ func New(d Deps) (*echo.Echo, error) {
 		mw.Timeout(requestTime),
 	))
 	register(e, s)
-	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Lua: d.Lua, Audit: d.Audit, Audited: s.trail.Do, AuditedOften: d.Often.Do, Page: s.bare, Version: d.Version})
+	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Lua: d.Lua, Broker: d.Broker, Stats: d.Stats, Audit: d.Audit, Audited: s.trail.Do, AuditedOften: d.Often.Do, StillIn: s.stillIn, Page: s.bare, Version: d.Version})
 	return e, nil
 }
 
@@ -131,7 +139,8 @@ func quiet(r *Route) bool {
 	return false
 }
 
-// precompressed tells the routes that compress their answers themselves, or whose answers are too short for it.
+// precompressed tells the routes that compress their answers themselves, or whose answers are too short for it, or for programs to whom it
+// costs more than it saves, or go out bit by bit.
 func precompressed(r *Route) bool {
-	return r.Name == "static" || r.Name == "metrics" || r.Name == "api.translate"
+	return r.Name == "static" || r.Name == "metrics" || r.Name == "api.translate" || r.Name == "api.kvdb.pipeline" || r.Name == "api.broker.events" || r.Name == "broker.channel.stream"
 }

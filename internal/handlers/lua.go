@@ -2,8 +2,6 @@ package handlers
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -136,8 +134,8 @@ func (p *luaPages) listOf(c echo.Context) (list luaview.List, filters luaview.Fi
 }
 
 // pager leads on through a list that is read by cursors; the way back is its beginning.
-func (p *luaPages) pager(route string, here url.Values, cursor, next string, n int, params ...any) ui.PagerProps {
-	at := func(q url.Values) string { return p.url(route, append(params, q)...) }
+func (s *site) pager(route string, here url.Values, cursor, next string, n int, params ...any) ui.PagerProps {
+	at := func(q url.Values) string { return s.url(route, append(params, q)...) }
 	out := ui.PagerProps{Target: "list"}
 	if cursor != "" {
 		out.First = at(here)
@@ -256,17 +254,9 @@ func (p *luaPages) unfound(c echo.Context, name string, err error) error {
 	return render(c, http.StatusNotFound, luaview.Unfound(page))
 }
 
-// by names an operation: the form's token and all that it sends. So a form that is sent twice is one operation, and one that was
-// changed before it was sent again is another.
+// by names an operation; see opOf.
 func (p *luaPages) by(c echo.Context, op string, fields ...string) lua.By {
-	if op == "" {
-		return lua.By{Who: actor(c)}
-	}
-	h := sha256.New()
-	for _, s := range append(fields, c.Path(), actor(c)) {
-		h.Write([]byte(strconv.Itoa(len(s)) + ":" + s))
-	}
-	return lua.By{Who: actor(c), Op: op + "." + hex.EncodeToString(h.Sum(nil)[:12])}
+	return lua.By{Who: actor(c), Op: opOf(c, op, fields...)}
 }
 
 // stateOf says for the audit log how a program is.

@@ -20,12 +20,14 @@ import (
 
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/console"
 	"webadmin/internal/kvdb/kvtest"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 )
 
 func TestMain(m *testing.M) { kvtest.Main(m) }
@@ -60,12 +62,15 @@ func newAppOn(t testing.TB, db *kvdb.DB, change ...func(*Deps)) *app {
 		Metrics: prometheus.NewRegistry(), Version: "v1.2.3", ProgramUser: "programs",
 	}
 	d.Lua = lua.New(db, lua.Options{Now: now, Logger: logger})
+	d.Stats = stats.New(db, stats.Options{Now: now, Logger: logger})
+	d.Broker = broker.New(db, broker.Options{Now: now, Logger: logger, Secret: sessionKey})
 	d.Console = console.New(db, console.Options{})
+	d.Background = NewBackground()
 	d.Often = trail.NewBurst(trail.Trail{Log: d.Audit, Logger: logger})
 	t.Cleanup(func() {
 		ctx := context.Background()
 		d.Console.Close()
-		if err := errors.Join(d.Dict.Close(ctx), d.Lua.Close(ctx)); err != nil {
+		if err := errors.Join(d.Background.Close(ctx), d.Broker.Close(ctx), d.Dict.Close(ctx), d.Lua.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 		_ = d.Often.Close(ctx) // the server may be one that the test has ended

@@ -39,6 +39,9 @@ func (p *overviewPages) show(c echo.Context) error {
 		}
 		view.Dict.Trouble = said.Detail
 	}
+	if view.Dict.Trouble == "" {
+		view.Needs = p.needs(ctx)
+	}
 	if role.Allows(Admin) {
 		if view.Accounts, err = p.accounts(ctx); err != nil {
 			return err

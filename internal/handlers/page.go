@@ -22,6 +22,7 @@ import (
 type section struct {
 	text, icon, route string
 	key               string // the letter after g that goes there
+	also              string // how paths begin that belong to it besides those below its own
 	sub               []section
 }
 
@@ -35,6 +36,16 @@ var navigation = []section{
 		{text: "Misses", route: "dict.misses", key: "m"},
 	}},
 	{text: "Lua", icon: "file-code-corner", route: "lua", key: "l"},
+	{text: "Broker", icon: "waypoints", route: "broker.channels", key: "b", sub: []section{
+		{text: "Channels", route: "broker.channels"},
+		{text: "Services", route: "broker.services", also: "/broker/invo"},
+		{text: "Dead letters", route: "broker.dead"},
+	}},
+	{text: "Statistics", icon: "chart-line", route: "stats.trends", key: "s", also: "/stats/", sub: []section{
+		{text: "Trends", route: "stats.trends", also: "/stats/service"},
+		{text: "Summary", route: "stats.summary"},
+		{text: "Slow calls", route: "stats.slow"},
+	}},
 	{text: "Redis", icon: "database", route: "redis.info", key: "r", sub: []section{
 		{text: "Info", route: "redis.info"},
 		{text: "Keys", route: "redis.keys", key: "k"},
@@ -47,6 +58,7 @@ var navigation = []section{
 		{text: "Users", route: "settings.users"},
 		{text: "Tokens", route: "settings.tokens"},
 		{text: "Sessions", route: "settings.sessions"},
+		{text: "Webhooks", route: "settings.webhooks"},
 	}},
 }
 
@@ -59,7 +71,7 @@ func (s *site) page(c echo.Context, title string, crumbs ...layout.Crumb) layout
 		User: who.Name, Role: string(who.Role), Nav: s.nav(c, who.Role),
 		EnvName: s.EnvName, EnvColor: envColor(s.EnvName), Theme: themeOf(c.Request()),
 		Server: s.server(c.Request().Context()), Toasts: s.takeToasts(c), Version: s.Version,
-		Search: s.url("dict.translations"), Hint: "Any part of a translation",
+		Search: s.url("search"), Hint: "Search everything",
 	}
 }
 
@@ -82,8 +94,11 @@ func (s *site) nav(c echo.Context, role account.Role) []layout.NavItem {
 	items := s.navItems(navigation, role, c.Request().URL.Path)
 	for i := range items {
 		for j := range items[i].Sub {
-			if sub := &items[i].Sub[j]; sub.URL == s.url("dict.misses") {
+			switch sub := &items[i].Sub[j]; sub.URL {
+			case s.url("dict.misses"):
 				sub.Badge = s.missBadge(c)
+			case s.url("broker.dead"):
+				sub.Badge = s.deadBadge(c)
 			}
 		}
 	}
@@ -98,7 +113,7 @@ func (s *site) navItems(sections []section, role account.Role, path string) []la
 			continue
 		}
 		item := layout.NavItem{Text: sec.text, Icon: sec.icon, URL: s.url(sec.route), Key: sec.key}
-		item.Current = within(path, item.URL)
+		item.Current = within(path, item.URL) || sec.also != "" && strings.HasPrefix(path, sec.also)
 		item.Sub = s.navItems(sec.sub, role, path)
 		for _, sub := range item.Sub {
 			item.Current = item.Current || sub.Current
@@ -119,8 +134,16 @@ func (s *site) missBadge(c echo.Context) string {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), badgeTime)
 	defer cancel()
 	n, err := s.Dict.MissedValues(ctx)
+	if err != nil {
+		return ""
+	}
+	return badge(n)
+}
+
+// badge is a number beside an item of the navigation; nothing beside none.
+func badge(n int64) string {
 	switch {
-	case err != nil || n == 0:
+	case n == 0:
 		return ""
 	case n > 999:
 		return "999+"

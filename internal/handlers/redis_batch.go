@@ -242,7 +242,11 @@ func (p *redisConsolePages) batchRows(c echo.Context, b *console.Batch, s consol
 		return err
 	}
 	for _, row := range rows {
-		r.Rows = append(r.Rows, redisview.BatchReply{N: row.N, Command: row.Command, Text: strings.ToValidUTF8(strings.TrimSuffix(row.Text, "\n"), "\uFFFD"), Cut: row.Cut, Failed: row.Failed})
+		reply := redisview.BatchReply{N: row.N, Command: row.Command, Text: strings.ToValidUTF8(strings.TrimSuffix(row.Text, "\n"), "\uFFFD"), Cut: row.Cut, Failed: row.Failed}
+		if row.Again != "" {
+			reply.Again = p.url("redis.console", values("text", row.Again))
+		}
+		r.Rows = append(r.Rows, reply)
 	}
 	r.Pager.Summary = fmt.Sprintf("%s–%s of %s", decimal(int64(from+1)), decimal(int64(from+len(rows))), decimal(int64(total)))
 	if from > 0 {

@@ -6,154 +6,21 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"webadmin/internal/handlers/problem"
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/redisview"
 	"webadmin/web/templates/ui"
 )
 
-const (
-	runningJobs = 3  // at once
-	keptJobs    = 30 // of which the last state can be seen
-)
-
-// The states of a job, in the order in which it goes through them.
-const (
-	bulkCounting = "counting"
-	bulkCounted  = "counted"
-	bulkRunning  = "running"
-	bulkDone     = "done"
-	bulkStopped  = "stopped"
-	bulkFailed   = "failed"
-	bulkUnknown  = "unknown"
-)
-
-// bulkJob changes all keys that a filter means. It goes on in this process, whether somebody looks at it or not.
+// bulkJob changes all keys that a filter means.
 type bulkJob struct {
-	id, who string
-	filter  kvdb.KeyFilter
-	do      string // delete, expire or persist
-	ttl     time.Duration
-	at      time.Time
-
-	mu       sync.Mutex
-	state    string
-	counting bool // nothing has been changed yet
-	matched  int64
-	progress kvdb.Progress
-	failure  string
-	stop     context.CancelFunc
-}
-
-// bulkState is a job at a moment.
-type bulkState struct {
-	state, failure string
-	counting       bool
-	matched        int64
-	progress       kvdb.Progress
-}
-
-func (j *bulkJob) now() bulkState {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return bulkState{j.state, j.failure, j.counting, j.matched, j.progress}
-}
-
-func (s bulkState) active() bool { return s.state == bulkCounting || s.state == bulkRunning }
-
-func (j *bulkJob) tell(p kvdb.Progress) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.progress = p
-}
-
-// ended notes how a part of the job ended.
-func (j *bulkJob) ended(p kvdb.Progress, err error, done string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.progress, j.counting = p, done == bulkCounted
-	if j.counting {
-		j.matched = p.Matched
-	}
-	switch {
-	case err == nil:
-		j.state = done
-	case errors.Is(err, context.Canceled):
-		j.state = bulkStopped
-	case errors.Is(err, kvdb.ErrUnknown):
-		j.state, j.failure = bulkUnknown, problem.Of(err).Detail
-	default:
-		j.state, j.failure = bulkFailed, problem.Of(err).Detail
-	}
-}
-
-// begin starts a part of the job if it is in the state from. The work is handed a context that Stop ends.
-func (j *bulkJob) begin(ctx context.Context, from, to string, work func(context.Context)) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.state != from {
-		return false
-	}
-	ctx, j.stop = context.WithCancel(context.WithoutCancel(ctx))
-	j.state, j.progress, j.counting = to, kvdb.Progress{}, to == bulkCounting
-	stop := j.stop
-	go func() {
-		defer stop()
-		work(ctx)
-	}()
-	return true
-}
-
-// bulkJobs are the jobs of this process, the oldest first.
-type bulkJobs struct {
-	mu   sync.Mutex
-	list []*bulkJob
-}
-
-// add keeps a job. It refuses one too many.
-func (b *bulkJobs) add(j *bulkJob) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	active := 0
-	for _, other := range b.list {
-		if other.now().active() {
-			active++
-		}
-	}
-	if active >= runningJobs {
-		return kvdb.Invalid("match", "has to wait: %d of these are going on already", active)
-	}
-	b.list = append(b.list, j)
-	for i := 0; len(b.list) > keptJobs && i < len(b.list); {
-		if b.list[i].now().active() {
-			i++
-			continue
-		}
-		b.list = slices.Delete(b.list, i, i+1)
-	}
-	return nil
-}
-
-func (b *bulkJobs) find(id string) (*bulkJob, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, j := range b.list {
-		if j.id == id {
-			return j, nil
-		}
-	}
-	return nil, kvdb.ErrNotFound
-}
-
-func (b *bulkJobs) all() []*bulkJob {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Clone(b.list)
+	job
+	filter kvdb.KeyFilter
+	do     string // delete, expire or persist
+	ttl    time.Duration
 }
 
 // bulk serves GET /redis/keys/bulk with the query match, escapes and type.
@@ -199,13 +66,13 @@ func (j *bulkJob) words() string {
 	return what + " " + escapeShown(j.filter.Match)
 }
 
-func bulkWords(s bulkState) string {
+func bulkWords(s jobState) string {
 	switch s.state {
-	case bulkCounted:
+	case jobCounted:
 		return "counted " + decimal(s.matched) + ", waits for a word"
-	case bulkDone:
+	case jobDone:
 		return "done: " + plural(s.progress.Done, "key")
-	case bulkStopped:
+	case jobStopped:
 		if s.counting {
 			return "stopped before anything was changed"
 		}
@@ -222,7 +89,7 @@ func (p *redisKeysPages) countBulk(c echo.Context) error {
 	}
 	j, err := p.readBulk(c, f)
 	if err == nil {
-		err = p.jobs.add(j)
+		err = p.jobs.add(j, "match")
 	}
 	if errors.Is(err, kvdb.ErrInvalid) {
 		return p.renderBulkForm(c, http.StatusUnprocessableEntity, f, err)
@@ -230,16 +97,16 @@ func (p *redisKeysPages) countBulk(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	role := readerRole(c)
-	j.begin(c.Request().Context(), "", bulkCounting, func(ctx context.Context) {
+	role := roleOf(c)
+	j.begin(c.Request().Context(), "", jobCounting, func(ctx context.Context) {
 		n, err := p.DB.CountKeys(ctx, role, j.filter, j.tell)
-		j.ended(n, err, bulkCounted)
+		j.ended(n, err, jobCounted)
 	})
 	return redirect(c, p.url("redis.bulk.job", j.id))
 }
 
 func (p *redisKeysPages) readBulk(c echo.Context, f form) (*bulkJob, error) {
-	j := &bulkJob{id: newOp(), who: actor(c), do: f.word("do"), at: p.Now(), ttl: kvdb.NoTTL, filter: kvdb.KeyFilter{Type: f.word("type")}}
+	j := &bulkJob{job: job{id: newOp(), who: actor(c), at: p.Now()}, do: f.word("do"), ttl: kvdb.NoTTL, filter: kvdb.KeyFilter{Type: f.word("type")}}
 	var err error
 	if j.filter.Match, err = f.typed("match"); err != nil {
 		return nil, err
@@ -291,8 +158,8 @@ func (p *redisKeysPages) runBulk(c echo.Context) error {
 	if typed := f.text("confirm"); typed != escapeShown(j.filter.Match) {
 		return p.renderBulk(c, http.StatusUnprocessableEntity, j, typed, "This is not the pattern: "+escapeShown(j.filter.Match))
 	}
-	role := readerRole(c)
-	j.begin(c.Request().Context(), bulkCounted, bulkRunning, func(ctx context.Context) { p.work(ctx, j, role) })
+	role := roleOf(c)
+	j.begin(c.Request().Context(), jobCounted, jobRunning, func(ctx context.Context) { p.work(ctx, j, role) })
 	if wantsFragment(c.Request()) {
 		return p.renderBulk(c, http.StatusOK, j, "", "")
 	}
@@ -325,7 +192,7 @@ func (p *redisKeysPages) work(ctx context.Context, j *bulkJob, role string) {
 		}
 		return "about " + plural(j.matched, "key") + " counted", after, err
 	})
-	j.ended(n, cmp.Or(result, err), bulkDone)
+	j.ended(n, cmp.Or(result, err), jobDone)
 }
 
 // stopBulk serves POST /redis/keys/bulk/:id/stop.
@@ -334,18 +201,14 @@ func (p *redisKeysPages) stopBulk(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	if j.stop != nil {
-		j.stop()
-	}
-	j.mu.Unlock()
+	j.halt()
 	if wantsFragment(c.Request()) {
 		return p.renderBulk(c, http.StatusOK, j, "", "")
 	}
 	return redirect(c, p.url("redis.bulk.job", j.id))
 }
 
-func (p *redisKeysPages) bulkView(j *bulkJob, s bulkState) redisview.BulkJob {
+func (p *redisKeysPages) bulkView(j *bulkJob, s jobState) redisview.BulkJob {
 	v := redisview.BulkJob{
 		ID: j.id, URL: p.url("redis.bulk.job", j.id), Again: p.url("redis.bulk"), Pattern: escapeShown(j.filter.Match),
 		Facts: []string{map[string]string{"delete": "to be deleted", "expire": "to expire in " + span(max(0, j.ttl)), "persist": "never to expire"}[j.do], "by " + j.who},
@@ -364,7 +227,7 @@ func (p *redisKeysPages) bulkView(j *bulkJob, s bulkState) redisview.BulkJob {
 		v.Figures = []redisview.BulkFigure{{N: s.matched, Text: "counted before"}, {N: s.progress.Done, Text: changed}}
 	}
 	switch s.state {
-	case bulkCounted:
+	case jobCounted:
 		if s.matched == 0 {
 			v.Kind, v.Notice = "info", "No key matches, so there is nothing to do."
 			break
@@ -374,14 +237,14 @@ func (p *redisKeysPages) bulkView(j *bulkJob, s bulkState) redisview.BulkJob {
 			v.Confirm.Text = "About " + plural(s.matched, "key") + " will be " + changed + ", also those that match only then."
 			v.Confirm.Button = "Change " + plural(s.matched, "key")
 		}
-	case bulkDone:
+	case jobDone:
 		v.Kind, v.Notice = "success", plural(s.progress.Done, "key")+" "+changed+"."
-	case bulkStopped:
+	case jobStopped:
 		v.Kind, v.Notice = "warning", "Stopped. "+plural(s.progress.Done, "key")+" "+changed+"; the others stay as they are."
 		if s.counting {
 			v.Kind, v.Notice = "info", "Stopped before anything was changed."
 		}
-	case bulkFailed, bulkUnknown:
+	case jobFailed, jobUnknown:
 		v.Kind, v.Notice = "error", s.failure
 		if !s.counting && s.progress.Done > 0 {
 			v.Notice += " Before that, " + plural(s.progress.Done, "key") + " " + changed + "."

@@ -66,12 +66,27 @@ func (p *redisInfoPages) clientList(c echo.Context, all []kvdb.Client) redisview
 			ID: strconv.FormatInt(client.ID, 10), Addr: client.Addr, Name: client.Name, User: client.User, Age: lastingText(client.Age), Idle: lastingText(client.Idle),
 			DB: strconv.Itoa(client.DB), Command: client.Command, Memory: byteSize(client.Memory), Node: client.Node, Flags: client.FlagWords(), Ours: client.Ours,
 		}
+		row.Console, row.ConsoleURL = p.consoleOf(c, client)
 		if mayAdmin(c) {
 			row.Kill = p.url("redis.client.ask", client.ID, values("node", client.Node))
 		}
 		v.Rows = append(v.Rows, row)
 	}
 	return v
+}
+
+// consoleOf says whose console of this process a connection is, and where the reader's own goes on. Whose it is else is for admins.
+func (p *redisInfoPages) consoleOf(c echo.Context, client kvdb.Client) (text, url string) {
+	for _, s := range p.Console.Sessions("") {
+		switch {
+		case !s.Is(client):
+		case s.Who == actor(c):
+			return "your console", p.url("redis.console", values("session", s.ID))
+		case mayAdmin(c):
+			return "console of " + s.Who, ""
+		}
+	}
+	return "", ""
 }
 
 func clientIs(client kvdb.Client, kind string) bool {

@@ -39,6 +39,7 @@ func (p *redisConsolePages) handlers() map[string]echo.HandlerFunc {
 		"redis.console.history":  p.history,
 		"redis.console.forget":   p.forget,
 		"redis.console.stream":   p.stream,
+		"redis.console.reply":    p.reply,
 		"redis.console.stop":     p.stop,
 		"redis.console.end":      p.end,
 	}
@@ -449,6 +450,9 @@ func (p *redisConsolePages) entry(s *console.Session, prompt string, r console.R
 		e.Note += fmt.Sprintf("The reply has more than %s elements or %s: this is the part before. ", decimal(kvdb.MaxReplyItems), byteSize(kvdb.MaxReplyBytes))
 	}
 	if e.Note != "" {
+		e.Rest = p.wholeReply(s, r)
+	}
+	if e.Note != "" && e.Rest == nil {
 		e.Note += "GETRANGE, LRANGE, ZRANGE, HSCAN, SSCAN and SCAN read the rest in parts."
 	}
 	e.Failed = r.Reply.Kind == kvdb.KindError

@@ -14,6 +14,7 @@ var redisConsoleRoutes = []Route{
 	{Name: "redis.console.history", Method: get, Path: "/redis/console/history", Need: Viewer},
 	{Name: "redis.console.forget", Method: post, Path: "/redis/console/history/forget", Need: Viewer},
 	{Name: "redis.console.stream", Method: get, Path: "/redis/console/session/:id/stream", Need: Viewer, Long: true},
+	{Name: "redis.console.reply", Method: post, Path: "/redis/console/session/:id/reply", Need: Viewer, Long: true},
 	{Name: "redis.console.stop", Method: post, Path: "/redis/console/session/:id/stop", Need: Viewer, Body: largestConsole},
 	{Name: "redis.console.end", Method: post, Path: "/redis/console/session/:id/end", Need: Viewer, Body: largestConsole},
 

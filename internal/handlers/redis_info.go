@@ -12,6 +12,7 @@ import (
 
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/redisview"
+	"webadmin/web/templates/ui"
 )
 
 // info serves GET /redis/info?node=&q=. What can't be had now takes nothing else off the page.
@@ -223,7 +224,7 @@ func (p *redisInfoPages) charts() []redisview.Chart {
 	series := func(name string, value func(kvdb.Sample) (float64, bool)) redisview.Series {
 		s := redisview.Series{Name: name}
 		for _, sample := range samples {
-			point := redisview.Point{At: sample.At, Value: math.NaN()}
+			point := ui.Point{At: sample.At, Value: math.NaN()}
 			if v, ok := value(sample); ok && sample.OK {
 				point.Value = v
 			}

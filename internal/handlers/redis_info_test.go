@@ -11,6 +11,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"webadmin/internal/kvdb"
+	"webadmin/internal/kvdb/console"
 	"webadmin/internal/kvdb/kvtest"
 )
 
@@ -123,6 +124,14 @@ func TestSlowLogPage(t *testing.T) {
 	wantText(t, d.Find(testid("entry")).First(), "debug sleep 0.03")
 	wantText(t, d.Find(testid("slow")), "<b>bold</b>", `"\x00\xff\n"`, "requirepass ***")
 	wantText(t, d.Find("#main"), "longer than 10 ms", "CONFIG SET latency-monitor-threshold")
+	if rows := doc(t, a.show("/redis/slowlog?q=BOLD")).Find(testid("entry")); rows.Length() != 1 {
+		t.Errorf("%d entries have the text", rows.Length())
+	}
+	none := doc(t, a.show("/redis/slowlog?limit=1&q=nowhere&sort=took"))
+	wantText(t, none.Find("#list"), "Nothing matches", "Only the newest 1 of each server were searched.")
+	if link, _ := none.Find("th a, #list a").First().Attr("href"); !strings.Contains(link, "limit=1000") {
+		t.Errorf("the way to more is %q", link)
+	}
 	if sorted, _ := d.Find(`th[aria-sort]`).Attr("aria-sort"); sorted != "descending" {
 		t.Errorf("sorted %q", sorted)
 	}
@@ -146,7 +155,11 @@ func TestSlowLogPage(t *testing.T) {
 func TestClientsPage(t *testing.T) {
 	t.Parallel()
 	srv := kvtest.NewServer(t)
-	a := &dictApp{newApp(t, func(d *Deps) { d.DB = srv.DB(t) }), nil}
+	a := &dictApp{newApp(t, func(d *Deps) {
+		d.DB = srv.DB(t)
+		d.Console = console.New(d.DB, console.Options{})
+		t.Cleanup(d.Console.Close)
+	}), nil}
 	a.who = session(a.signIn(Viewer))
 	conn := srv.DB(t).Client()
 	ctx := context.Background()
@@ -167,6 +180,20 @@ func TestClientsPage(t *testing.T) {
 	}
 	d := doc(t, a.show("/redis/clients?q=no+such+client", fragment))
 	wantText(t, d.Find("#list"), "No client matches")
+
+	own, err := a.deps.Console.Open("viewer", string(Viewer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := own.Do(ctx, console.Command{Args: []string{"GET", "x"}, Repeat: 1}, console.RunOptions{}); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	row = doc(t, a.show("/redis/clients?q=webadmin:console")).Find(testid("client"))
+	if link, _ := row.Find("a").Attr("href"); row.Length() != 1 || link != "/redis/console?session="+own.ID {
+		t.Errorf("the reader's console leads to %q", link)
+	}
+	wantText(t, row, "your console", "get")
+	wantText(t, doc(t, a.as(Admin).show("/redis/clients?q=webadmin:console")).Find(testid("client")), "console of "+own.Who)
 
 	a = a.as(Admin)
 	ask, _ := doc(t, a.show("/redis/clients?kind=pubsub")).Find(testid("client") + " td.act a").Attr("href")

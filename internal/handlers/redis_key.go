@@ -48,12 +48,12 @@ func (p *redisKeysPages) key(c echo.Context) error {
 // renderKey shows the page of a key; edit is the form that stands in place of a string.
 func (p *redisKeysPages) renderKey(c echo.Context, status int, key string, wrong keyFaults, edit *redisview.KeyStringForm) error {
 	ctx, cursor := c.Request().Context(), query(c, "cursor")
-	v, err := p.DB.ReadValue(ctx, readerRole(c), kvdb.ValueQuery{Key: key, Cursor: cursor, Limit: valueRows})
+	v, err := p.DB.ReadValue(ctx, roleOf(c), kvdb.ValueQuery{Key: key, Cursor: cursor, Limit: valueRows})
 	var changed *kvdb.KeyChangedError
 	if errors.As(err, &changed) && changed.Type != "none" {
 		status, cursor = http.StatusConflict, ""
 		wrong.notice = p.problemOf(err, c).Detail + " This is its beginning."
-		v, err = p.DB.ReadValue(ctx, readerRole(c), kvdb.ValueQuery{Key: key, Limit: valueRows})
+		v, err = p.DB.ReadValue(ctx, roleOf(c), kvdb.ValueQuery{Key: key, Limit: valueRows})
 	}
 	if errors.Is(err, kvdb.ErrNotFound) || errors.As(err, &changed) && changed.Type == "none" {
 		return p.renderGone(c, key, edit)
@@ -253,7 +253,7 @@ func hexDump(text string, offset int64) string {
 }
 
 func (p *redisKeysPages) groups(c echo.Context, key string) (*redisview.KeyGroups, error) {
-	groups, total, err := p.DB.StreamGroups(c.Request().Context(), readerRole(c), key)
+	groups, total, err := p.DB.StreamGroups(c.Request().Context(), roleOf(c), key)
 	if errors.Is(err, kvdb.ErrNotFound) || errors.Is(err, kvdb.ErrInvalid) { // changed at this moment
 		return nil, nil
 	}
@@ -418,7 +418,7 @@ func (p *redisKeysPages) askDeleteKey(c echo.Context) error {
 
 func (p *redisKeysPages) renderDeletion(c echo.Context, status int, key, notice string) error {
 	const sample = 10
-	v, err := p.DB.ReadValue(c.Request().Context(), readerRole(c), kvdb.ValueQuery{Key: key, Limit: sample})
+	v, err := p.DB.ReadValue(c.Request().Context(), roleOf(c), kvdb.ValueQuery{Key: key, Limit: sample})
 	if errors.Is(err, kvdb.ErrNotFound) {
 		return p.renderGone(c, key, nil)
 	}
@@ -479,7 +479,7 @@ func (p *redisKeysPages) deleteKey(c echo.Context) error {
 	}
 	ctx := c.Request().Context()
 	before := ""
-	if v, err := p.DB.ReadValue(ctx, readerRole(c), kvdb.ValueQuery{Key: key, Limit: 1}); err == nil {
+	if v, err := p.DB.ReadValue(ctx, roleOf(c), kvdb.ValueQuery{Key: key, Limit: 1}); err == nil {
 		before = keyWords(v)
 	}
 	err = p.audited(c, verbKeyDelete, keyObject(key), func() (string, string, error) {

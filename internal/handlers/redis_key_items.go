@@ -141,7 +141,7 @@ func (p *redisKeysPages) ask(c echo.Context, args ...string) (kvdb.Reply, error)
 	if err != nil {
 		return kvdb.Reply{}, err
 	}
-	call, err := class.Permit(readerRole(c), "")
+	call, err := class.Permit(roleOf(c), "")
 	if err != nil {
 		return kvdb.Reply{}, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/layout"
 	"webadmin/web/templates/redisview"
@@ -28,11 +27,6 @@ const (
 	treeTime   = 10 * time.Second // that it counts all keys
 	quickTree  = time.Second      // that it counts the sample
 )
-
-// readerRole is the role of whoever made the request, as package kvdb takes it.
-func readerRole(c echo.Context) string {
-	return string(mw.From(c.Request().Context()).Principal.Role)
-}
 
 // keysPage is page for the pages of the keys: Keys is the current item of the navigation on all of them.
 func (p *redisKeysPages) keysPage(c echo.Context, title string, below ...string) layout.Page {
@@ -153,7 +147,7 @@ func (p *redisKeysPages) keyList(c echo.Context, q keysQuery) (redisview.KeyList
 	if f := q.filter(); f.Match != "" && f.Match != q.text {
 		list.Means = escapeShown(f.Match)
 	}
-	page, err := p.DB.ListKeys(ctx, readerRole(c), kvdb.KeyQuery{KeyFilter: q.filter(), Cursor: q.cursor, Limit: keyRows})
+	page, err := p.DB.ListKeys(ctx, roleOf(c), kvdb.KeyQuery{KeyFilter: q.filter(), Cursor: q.cursor, Limit: keyRows})
 	if wrong, ok := faultsOf(err); ok {
 		for _, field := range []struct{ name, text string }{{"match", "The pattern"}, {"type", "The type"}, {"cursor", "The place in the list"}} {
 			if wrong[field.name] != "" {
@@ -193,7 +187,7 @@ func escapeShown(pattern string) string {
 
 // exactKey finds the key that is called as the text that is looked for: then nobody has to wait for the search.
 func (p *redisKeysPages) exactKey(c echo.Context, q keysQuery) (*redisview.KeyListRow, error) {
-	exact, err := p.DB.ListKeys(c.Request().Context(), readerRole(c), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: q.text, Type: q.kind}, Limit: 1})
+	exact, err := p.DB.ListKeys(c.Request().Context(), roleOf(c), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: q.text, Type: q.kind}, Limit: 1})
 	if err != nil || len(exact.Items) == 0 {
 		return nil, err
 	}
@@ -267,7 +261,7 @@ func (p *redisKeysPages) moreKeys(c echo.Context, q keysQuery) error {
 		return render(c, http.StatusOK, redisview.KeyMoreOf(p.keyMore(q, here, found, false)))
 	}
 	left := max(1, keyRows-found)
-	page, err := p.DB.ListKeys(c.Request().Context(), readerRole(c), kvdb.KeyQuery{KeyFilter: q.filter(), Cursor: q.cursor, Limit: left})
+	page, err := p.DB.ListKeys(c.Request().Context(), roleOf(c), kvdb.KeyQuery{KeyFilter: q.filter(), Cursor: q.cursor, Limit: left})
 	if err != nil {
 		return err
 	}
@@ -287,7 +281,7 @@ func (p *redisKeysPages) prefixes(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), limit)
 	defer cancel()
-	level, err := p.DB.CountPrefixes(ctx, readerRole(c), kvdb.PrefixQuery{Prefix: q.prefix, Type: q.kind, Most: most}, nil)
+	level, err := p.DB.CountPrefixes(ctx, roleOf(c), kvdb.PrefixQuery{Prefix: q.prefix, Type: q.kind, Most: most}, nil)
 	if err != nil {
 		return err
 	}
@@ -468,7 +462,7 @@ func (p *redisKeysPages) createFrom(c echo.Context, f form) (name string, err er
 }
 
 func (p *redisKeysPages) edit(c echo.Context, key string) kvdb.Edit {
-	return kvdb.Edit{DB: p.DB, Role: readerRole(c), Key: key}
+	return kvdb.Edit{DB: p.DB, Role: roleOf(c), Key: key}
 }
 
 // keyObject is a key in the audit log.

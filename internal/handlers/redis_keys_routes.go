@@ -36,10 +36,12 @@ var redisKeysRoutes = []Route{
 // redisKeysPages are the pages of the keys.
 type redisKeysPages struct {
 	*site
-	jobs bulkJobs
+	jobs jobs[*bulkJob]
 }
 
-func newRedisKeysPages(s *site) *redisKeysPages { return &redisKeysPages{site: s} }
+func newRedisKeysPages(s *site) *redisKeysPages {
+	return &redisKeysPages{site: s, jobs: jobs[*bulkJob]{in: s.Background}}
+}
 
 func (p *redisKeysPages) handlers() map[string]echo.HandlerFunc {
 	return map[string]echo.HandlerFunc{

@@ -19,7 +19,7 @@ import (
 // shownSlow is how many entries of a server are shown unless one asks for more.
 const shownSlow = 128
 
-// slowLog serves GET /redis/slowlog?limit=&sort=. sort is time (the default) or took, with a - before it for the other way round.
+// slowLog serves GET /redis/slowlog?limit=&q=&sort=. q is a part of the command, or of the client's name or address; sort is time (the default) or took, with a - before it for the other way round.
 func (p *redisInfoPages) slowLog(c echo.Context) error {
 	limit, err := strconv.Atoi(cmp.Or(query(c, "limit"), strconv.Itoa(shownSlow)))
 	if err != nil {
@@ -29,14 +29,26 @@ func (p *redisInfoPages) slowLog(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sort := query(c, "sort")
+	sort, read := query(c, "sort"), int64(len(log.Entries))
+	log.Entries = slices.DeleteFunc(log.Entries, func(e kvdb.SlowEntry) bool { return !slowHas(e, query(c, "q")) })
 	sortSlow(log.Entries, sort)
-	v := redisview.SlowPage{URL: p.url("redis.slowlog"), Node: log.Nodes > 1, Limit: ui.SelectProps{
-		Name: "limit", Label: "Entries", Value: strconv.Itoa(limit),
+	v := redisview.SlowPage{URL: p.url("redis.slowlog"), Node: log.Nodes > 1, Sort: sort, Limit: ui.SelectProps{
+		Name: "limit", Label: "Entries of each server", Value: strconv.Itoa(limit),
 		Options: []ui.Option{{Value: "50"}, {Value: "128"}, {Value: "500"}, {Value: "1000"}},
 	}}
+	v.Search = ui.SearchProps{Name: "q", Label: "Command, client", Value: query(c, "q")}
 	v.At, v.Took = p.slowSort(c, sort, "time"), p.slowSort(c, sort, "took")
-	v.Summary = decimal(int64(len(log.Entries))) + " of " + decimal(log.Kept)
+	v.Summary = "the newest " + decimal(read) + " of " + decimal(log.Kept)
+	if read == log.Kept {
+		v.Summary = "all " + decimal(read)
+	}
+	if v.Search.Value != "" {
+		v.Summary = decimal(int64(len(log.Entries))) + " match, of " + v.Summary
+	}
+	if read < log.Kept && limit < kvdb.MaxSlow {
+		v.Bound = fmt.Sprintf("Only the newest %d of each server were searched.", limit)
+		v.More = p.url("redis.slowlog", values("limit", strconv.Itoa(kvdb.MaxSlow), "q", query(c, "q"), "sort", sort))
+	}
 	switch {
 	case !log.Known:
 		v.Note = "Redis does not tell this user what it counts as slow (CONFIG GET slowlog-*)."
@@ -49,12 +61,17 @@ func (p *redisInfoPages) slowLog(c echo.Context) error {
 	for _, e := range log.Entries {
 		v.Rows = append(v.Rows, redisview.SlowRow{At: e.At, Took: lastingText(e.Took), Line: e.Line, Name: e.ClientName, Client: e.Client, Node: e.Node})
 	}
-	if mayAdmin(c) && len(log.Entries) > 0 {
+	if mayAdmin(c) && read > 0 {
 		v.Reset = p.url("redis.slowlog.ask")
 	}
 	v.Latency = latencyView(log.Latency)
 	v.Page = p.page(c, "Slow log", p.crumbs("redis.slowlog")...)
 	return render(c, http.StatusOK, redisview.SlowLog(v))
+}
+
+// slowHas says whether an entry has the text in it.
+func slowHas(e kvdb.SlowEntry, text string) bool {
+	return strings.Contains(strings.ToLower(e.Line+"\n"+e.ClientName+"\n"+e.Client), strings.ToLower(strings.TrimSpace(text)))
 }
 
 func mayAdmin(c echo.Context) bool {
@@ -82,7 +99,7 @@ func (p *redisInfoPages) slowSort(c echo.Context, sort, column string) redisview
 	case "-" + column:
 		link.Direction = "ascending"
 	}
-	link.URL = p.url("redis.slowlog", values("limit", query(c, "limit"), "sort", by))
+	link.URL = p.url("redis.slowlog", values("limit", query(c, "limit"), "q", query(c, "q"), "sort", by))
 	return link
 }
 

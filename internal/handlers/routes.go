@@ -45,6 +45,7 @@ var routes = slices.Concat([]Route{
 	{Name: "theme", Method: post, Path: "/theme", Need: Public},
 
 	{Name: "overview", Method: get, Path: "/", Need: Viewer},
+	{Name: "search", Method: get, Path: "/search", Need: Viewer},
 
 	{Name: "account", Method: get, Path: "/account", Need: Viewer},
 	{Name: "account.password", Method: post, Path: "/account/password", Need: Viewer},
@@ -66,7 +67,7 @@ var routes = slices.Concat([]Route{
 	{Name: "settings.token.revoke", Method: post, Path: "/settings/tokens/:id/revoke", Need: Admin},
 	{Name: "settings.sessions", Method: get, Path: "/settings/sessions", Need: Admin},
 	{Name: "settings.session.end", Method: post, Path: "/settings/sessions/:id/end", Need: Admin},
-}, dictRoutes, luaRoutes, luaRunRoutes, redisKeysRoutes, redisInfoRoutes, redisConsoleRoutes, api.Routes(), devRoutes)
+}, dictRoutes, luaRoutes, luaRunRoutes, statsRoutes, redisKeysRoutes, redisInfoRoutes, redisConsoleRoutes, brokerRoutes, brokerChannelRoutes, api.Routes(), devRoutes)
 
 // areas binds the rows to their handlers.
 func areas(s *site) []area {
@@ -74,6 +75,7 @@ func areas(s *site) []area {
 		&healthPages{s},
 		&authPages{s},
 		&overviewPages{s},
+		&searchPages{s},
 		&accountPages{s},
 		&auditPages{s},
 		&userPages{s},
@@ -81,9 +83,13 @@ func areas(s *site) []area {
 		&sessionPages{s},
 		newDictPages(s),
 		&luaPages{s},
+		&statsPages{s},
 		newRedisKeysPages(s),
 		newRedisInfoPages(s),
 		&redisConsolePages{s},
+		newBrokerPages(s),
+		&brokerChannelPages{s},
+		&webhookPages{s},
 	)
 }
 

@@ -43,3 +43,23 @@ const (
 func userObject(name string) string { return "user " + name }
 
 func programObject(name string) string { return "program " + name }
+
+// Verbs of the broker.
+const (
+	verbInvoke           = "service.invoke"
+	verbInvocationCancel = "invocation.cancel"
+	verbServicePause     = "service.pause"
+	verbServiceResume    = "service.resume"
+	verbServicePolicy    = "service.policy"
+	verbDeadRetry        = "dead.retry"
+	verbDeadDelete       = "dead.delete"
+	verbWebhookSave      = "webhook.save"
+	verbWebhookDelete    = "webhook.delete"
+)
+
+// Verbs about statistics.
+const (
+	verbStatsSettings  = "stats.settings"
+	verbStatsThreshold = "stats.threshold"
+	verbStatsDelete    = "stats.delete"
+)

@@ -11,12 +11,12 @@ import (
 
 const memorySample = 20 // services that are measured
 
-// periodBytes are what a period costs in Redis of a service that is called 300 times a minute: a field in each of two hashes, with the sums
+// periodBytes are what a period costs in Redis of a service that is called 100 times a minute: a field in each of two hashes, with the sums
 // and the buckets. The bench of statistics measures it.
-var periodBytes = [resolutions]int64{640, 940, 1400, 1560}
+var periodBytes = [resolutions]int64{250, 440, 700, 780}
 
-// slowBytes are those of the slowest calls of a day, in the set of the service and in that of all.
-const slowBytes = slowPerService * 100
+// slowBytes are those of the slowest calls of a day.
+const slowBytes = slowPerService * 65
 
 // Memory estimates what statistics cost in Redis with these settings; Used is measured, over some of the services. Errors are of reading.
 func (s *Store) Memory(ctx context.Context, set Settings) (Memory, error) {
@@ -31,10 +31,10 @@ func (s *Store) Memory(ctx context.Context, set Settings) (Memory, error) {
 		return m, err
 	}
 	m.Services = len(names)
-	m.Full = m.PerService * int64(len(names))
 	if len(names) == 0 {
 		return m, nil
 	}
+	m.Full = m.PerService * int64(len(names)+1) // All is kept like a service
 	// Spread over those called long ago and those called now.
 	step := max(1, len(names)/memorySample)
 	var measured []string

@@ -38,8 +38,12 @@ func (s *Store) join(ctx context.Context) error {
 
 // leave rolls up all that this process has live, and says that it goes.
 func (s *Store) leave(ctx context.Context) error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return kvdb.NotDone("roll up statistics", "They are being written.")
+	}
 	for s.rec.waits() {
 		if err := s.rollUntil(ctx, minuteOf(s.now().Add(2*MaxFuture))); err != nil {
 			return err

@@ -98,7 +98,7 @@ func (step Step) next(t time.Time, loc *time.Location) time.Time {
 }
 
 // chartParts is how many parts a chart has at most that people can tell apart.
-const chartParts = 200
+const chartParts = 400
 
 // FitStep is the finest step that gives a chart of the range no more parts than people can tell apart, and is still kept.
 func (s *Store) FitStep(r Range) Step {

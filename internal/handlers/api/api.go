@@ -17,10 +17,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 	"webadmin/web/templates/layout"
 )
 
@@ -29,14 +31,18 @@ const Base = "/api/v1"
 
 // Deps is what the API is made of.
 type Deps struct {
-	DB    *kvdb.DB // the KVDB
-	Dict  *dict.Store
-	Lua   *lua.Store
-	Audit *audit.Log
+	DB     *kvdb.DB // the KVDB
+	Dict   *dict.Store
+	Lua    *lua.Store
+	Broker *broker.Store
+	Stats  *stats.Store
+	Audit  *audit.Log
 	// Audited writes an audit record round a change; see trail.Trail.
 	Audited func(ctx context.Context, verb, object string, change func() (before, after string, err error)) error
 	// AuditedOften is Audited for what programs do thousands of times a second; see trail.Burst.
 	AuditedOften func(ctx context.Context, verb, object string, change func() (before, after string, err error)) error
+	// StillIn says whether whoever made a request that goes on may still make it; true when nobody can say.
+	StillIn func(c echo.Context) bool
 	// Page returns the frame of the page that documents the API.
 	Page    func(c echo.Context, title string) layout.Page
 	Version string
@@ -44,6 +50,7 @@ type Deps struct {
 
 type server struct {
 	Deps
+	work workTimes
 }
 
 // Routes returns the rows of all calls for the route table.
@@ -58,7 +65,7 @@ func Routes() []mw.Route {
 
 // Mount adds the handlers of all rows to e, which has the middleware and the error handler that they rely on.
 func Mount(e *echo.Echo, d Deps) {
-	s := &server{d}
+	s := &server{Deps: d}
 	ops := s.operations()
 	for _, o := range ops {
 		e.Add(o.Method, o.Path, o.handler).Name = o.Name
@@ -72,7 +79,8 @@ func (s *server) operations() []operation {
 	var all []operation
 	for _, area := range [][]operation{
 		s.translateCalls(), s.entryCalls(), s.translationCalls(), s.systemCalls(), s.transferCalls(),
-		s.missCalls(), s.changeCalls(), s.luaCalls(), s.kvdbCalls(), s.auditCalls(),
+		s.missCalls(), s.changeCalls(), s.luaCalls(), s.kvdbCalls(),
+		s.channelCalls(), s.invocationCalls(), s.serviceCalls(), s.deadCalls(), s.statsCalls(), s.auditCalls(),
 	} {
 		all = append(all, area...)
 	}

@@ -26,6 +26,7 @@ import (
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 )
 
 // What a translation costs beside the least that could answer it, without the network between client and server:
@@ -107,8 +108,9 @@ func servers(b *testing.B, bare func(db *kvdb.DB, key string) echo.HandlerFunc) 
 	plain := echo.New()
 	plain.POST("/*", bare(db, db.Keys().Dict().Map("CRM", "COUNTRY_CODE", "BILLING", "COUNTRY_CODE")))
 
+	measured := stats.New(db, stats.Options{})
 	mounted := echo.New()
-	api.Mount(mounted, api.Deps{Dict: store, Audit: auditLog})
+	api.Mount(mounted, api.Deps{Dict: store, Stats: measured, Audit: auditLog})
 
 	accounts := account.New(db, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
 	_, token, err := accounts.CreateToken(context.Background(), "bench", account.Viewer, time.Time{}, "admin")
@@ -116,7 +118,7 @@ func servers(b *testing.B, bare func(db *kvdb.DB, key string) echo.HandlerFunc) 
 		b.Fatal(err)
 	}
 	whole, err := handlers.New(handlers.Deps{
-		DB: db, State: db, Accounts: accounts, Audit: auditLog, Dict: store, Lua: lua.New(db, lua.Options{}),
+		DB: db, State: db, Accounts: accounts, Audit: auditLog, Dict: store, Lua: lua.New(db, lua.Options{}), Stats: measured,
 		Often: trail.NewBurst(trail.Trail{Log: auditLog, Logger: logger}), Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(),
 	})
 	if err != nil {

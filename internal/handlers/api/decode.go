@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -41,8 +42,9 @@ type bodyField struct {
 	index    []int
 	kind     bodyKind
 	required bool
-	readOnly bool // sent back as it was read, and ignored
-	maxItems int  // of a list
+	readOnly bool  // sent back as it was read, and ignored
+	maxItems int   // of a list
+	min, max int64 // of a number; both 0 = any
 }
 
 type bodyKind int
@@ -51,13 +53,17 @@ const (
 	bodyText bodyKind = iota
 	bodyOptionalText
 	bodyInteger
+	bodyOptionalInteger
 	bodyBool
 	bodyTexts
 	bodyByteTexts
 	bodyCommands
+	bodySamples
+	bodyJSON
+	bodyTime
 )
 
-// planBody reads the plan of struct type t from its json, required, readOnly and maxItems tags. It panics
+// planBody reads the plan of struct type t from its json, required, readOnly, maxItems, minimum and maximum tags. It panics
 // on a type that it can't take: which types there are is known when the program starts.
 func planBody(t reflect.Type) *bodyPlan {
 	plan := &bodyPlan{}
@@ -69,9 +75,10 @@ func planBody(t reflect.Type) *bodyPlan {
 		field := bodyField{
 			name:     name,
 			index:    f.Index,
-			required: !strings.Contains(options, "omitempty") && f.Tag.Get("required") != "false",
+			required: !strings.Contains(options, "omit") && f.Tag.Get("required") != "false",
 			readOnly: f.Tag.Get("readOnly") == "true",
 		}
+		field.min, field.max = bounds(f)
 		if n := f.Tag.Get("maxItems"); n != "" {
 			field.maxItems, _ = strconv.Atoi(n)
 		}
@@ -82,6 +89,8 @@ func planBody(t reflect.Type) *bodyPlan {
 			field.kind = bodyOptionalText
 		case f.Type == reflect.TypeFor[int64]():
 			field.kind = bodyInteger
+		case f.Type == reflect.TypeFor[*int64]():
+			field.kind = bodyOptionalInteger
 		case f.Type == reflect.TypeFor[bool]():
 			field.kind = bodyBool
 		case f.Type == reflect.TypeFor[[]string]():
@@ -90,6 +99,12 @@ func planBody(t reflect.Type) *bodyPlan {
 			field.kind = bodyByteTexts
 		case f.Type == reflect.TypeFor[commandList]():
 			field.kind = bodyCommands
+		case f.Type == reflect.TypeFor[sampleList]():
+			field.kind = bodySamples
+		case f.Type == reflect.TypeFor[JSON]():
+			field.kind = bodyJSON
+		case f.Type == reflect.TypeFor[time.Time]():
+			field.kind = bodyTime
 		default:
 			panic(fmt.Sprintf("api: the body %s can't hold a field of type %s", t, f.Type))
 		}
@@ -209,7 +224,7 @@ func (d *decoder) field(f *bodyField, v reflect.Value) {
 		d.skip()
 		return
 	}
-	if d.peek() == 'n' && !f.required { // null: as good as absent
+	if d.peek() == 'n' && !f.required && f.kind != bodyJSON { // null: as good as absent
 		d.literal("null")
 		return
 	}
@@ -224,8 +239,12 @@ func (d *decoder) field(f *bodyField, v reflect.Value) {
 			to.Set(reflect.ValueOf(&s))
 		}
 	case bodyInteger:
-		if n, ok := d.integer(f.name); ok {
+		if n, ok := d.integer(f); ok {
 			to.SetInt(n)
+		}
+	case bodyOptionalInteger:
+		if n, ok := d.integer(f); ok {
+			to.Set(reflect.ValueOf(&n))
 		}
 	case bodyBool:
 		switch d.peek() {
@@ -244,6 +263,12 @@ func (d *decoder) field(f *bodyField, v reflect.Value) {
 		d.byteTexts(f, to.Addr().Interface().(*[]Bytes))
 	case bodyCommands:
 		d.commands(f, to.Addr().Interface().(*commandList))
+	case bodySamples:
+		d.samples(f, to.Addr().Interface().(*sampleList))
+	case bodyJSON:
+		*to.Addr().Interface().(*JSON) = d.value()
+	case bodyTime:
+		d.time(f.name, to.Addr().Interface().(*time.Time))
 	}
 }
 
@@ -256,16 +281,31 @@ func (d *decoder) text(field string) (string, bool) {
 	return string(d.quoted()), d.bad == nil
 }
 
-func (d *decoder) integer(field string) (int64, bool) {
+func (d *decoder) integer(f *bodyField) (int64, bool) {
 	if c := d.peek(); c == '-' || '0' <= c && c <= '9' {
-		if n, err := strconv.ParseInt(string(d.number()), 10, 64); err == nil {
+		n, err := strconv.ParseInt(string(d.number()), 10, 64)
+		switch {
+		case err != nil:
+		case f.max > 0 && (n < f.min || n > f.max):
+			d.reject(f.name, "must be from %d to %d", f.min, f.max)
+			return 0, false
+		default:
 			return n, true
 		}
 	} else {
 		d.skip()
 	}
-	d.reject(field, "must be a whole number")
+	d.reject(f.name, "must be a whole number")
 	return 0, false
+}
+
+func (d *decoder) time(field string, to *time.Time) {
+	if d.peek() != '"' {
+		d.skip()
+	} else if to.UnmarshalText(d.quoted()) == nil {
+		return
+	}
+	d.reject(field, "must be a time like 2026-01-31T18:00:00Z")
 }
 
 func (d *decoder) texts(f *bodyField, to *[]string) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,12 +15,15 @@ import (
 
 // sample has a field of each kind that a body may have.
 type sample struct {
-	ID      string   `json:"id,omitempty" readOnly:"true"`
-	Text    string   `json:"text"`
-	Maybe   *string  `json:"maybe,omitempty"`
-	Version int64    `json:"version,omitempty"`
-	On      bool     `json:"on,omitempty"`
-	List    []string `json:"list,omitempty" maxItems:"3"`
+	ID      string    `json:"id,omitempty" readOnly:"true"`
+	Text    string    `json:"text"`
+	Maybe   *string   `json:"maybe,omitempty"`
+	Version int64     `json:"version,omitempty"`
+	On      bool      `json:"on,omitempty"`
+	List    []string  `json:"list,omitempty" maxItems:"3"`
+	Any     JSON      `json:"any,omitempty"`
+	Few     *int64    `json:"few,omitempty" minimum:"0" maximum:"9"`
+	At      time.Time `json:"at,omitzero"`
 }
 
 var samplePlan = planBody(reflect.TypeFor[sample]())
@@ -41,6 +45,11 @@ func TestDecode(t *testing.T) {
 		`{"text":"a","list":[]}`:                                          {Text: "a", List: []string{}},
 		`{"text":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00<é😀"}`:                {Text: "\"\\/\b\f\n\r\té😀<é😀"},
 		`{"te\u0078t":"a"}`: {Text: "a"},
+		`{"text":"a", "any" : {"n": 12345678901234567890.10, "s":[ "\u00e9" ]} }`: {Text: "a", Any: JSON(`{"n": 12345678901234567890.10, "s":[ "\u00e9" ]}`)},
+		`{"text":"a","few":0}`:                     {Text: "a", Few: new(int64)},
+		`{"text":"a","few":null}`:                  {Text: "a"},
+		`{"text":"a","any":null}`:                  {Text: "a", Any: JSON("null")},
+		`{"text":"a","at":"2026-01-31T18:00:00Z"}`: {Text: "a", At: time.Date(2026, 1, 31, 18, 0, 0, 0, time.UTC)},
 		`{"text":"a","id":{"any":[1,-2.5e+3,null,"x"]},"version":9223372036854775807}`: {Text: "a", Version: 9223372036854775807},
 		`{"id":` + strings.Repeat("[", 999) + strings.Repeat("]", 999) + `,"text":""}`: {},
 	} {
@@ -67,6 +76,11 @@ func TestDecodeNamesEachWrongField(t *testing.T) {
 		`{"text":"","text":""}`:                     {{Field: "text", Message: "is given twice"}},
 		`{"text":"","list":["a",2,"c"]}`:            {{Field: "list[1]", Message: "must be text"}},
 		`{"text":"","list":["","","",4,5]}`:         {{Field: "list", Message: "holds 5 items; at most 3 are allowed"}},
+		`{"text":"","at":"today"}`:                  {{Field: "at", Message: "must be a time like 2026-01-31T18:00:00Z"}},
+		`{"text":"","few":-1}`:                      {{Field: "few", Message: "must be from 0 to 9"}},
+		`{"text":"","few":10}`:                      {{Field: "few", Message: "must be from 0 to 9"}},
+		`{"text":"","few":"1"}`:                     {{Field: "few", Message: "must be a whole number"}},
+		`{"text":"","at":5}`:                        {{Field: "at", Message: "must be a time like 2026-01-31T18:00:00Z"}},
 		`{"text":"","version":1.5}`:                 {{Field: "version", Message: "must be a whole number"}},
 		`{"text":"","version":1e3}`:                 {{Field: "version", Message: "must be a whole number"}},
 		`{"text":"","version":9223372036854775808}`: {{Field: "version", Message: "must be a whole number"}},
@@ -112,6 +126,8 @@ func TestDecodeRefusesWhatIsNoJSON(t *testing.T) {
 		`{"text":"","version":01}`:    "unexpected '1' at byte 22",
 		`{"text":"","version":-}`:     "unexpected '}' at byte 22",
 		`{"text":"","on":tru}`:        "unexpected 't' at byte 16",
+		`{"text":"","any":{"a":}}`:    "unexpected '}' at byte 22",
+		`{"text":"","any":`:           "it ends too early at byte 17",
 		`{"text":"","id":NaN}`:        "unexpected 'N' at byte 16",
 		"{\"text\":\"a\nb\"}":         "a control character inside a string at byte 10",
 		`{"text":"\x41"}`:             "an unknown escape at byte 9",
@@ -141,6 +157,7 @@ func TestDecodeRefusesWhatIsNoJSON(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, body := range []string{
 		`{"text":"a","maybe":"x","version":-7,"on":false,"list":["","b"],"id":{"any":[1,-2.5e+3,null,"x"]}}`,
+		`{"text":"a","any": {"n" : 1.50} ,"at":"2026-01-31T18:00:00.5+01:00"}`, `{"text":"a","any":null,"at":"2026-1-31"}`,
 		`{"text":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"}`, `{"text":"\ud83d"}`, `{"text":5,"text":""}`, `[`, `{"text":"a"}x`, `nul`, "\xff",
 	} {
 		f.Add([]byte(body))
@@ -168,6 +185,8 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		delete(raw, "id") // read-only: of any type, and ignored
+		value := JSON(raw["any"])
+		delete(raw, "any")
 		rest, err := json.Marshal(raw)
 		if err != nil {
 			t.Fatal(err)
@@ -175,6 +194,7 @@ func FuzzDecode(f *testing.F) {
 		if err := json.Unmarshal(rest, &want); err != nil {
 			t.Fatalf("%q: %v", body, err)
 		}
+		want.Any = value
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("%q (-want +got):\n%s", body, diff)
 		}

@@ -44,9 +44,12 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-// deafness loses the answer to the next change of the dictionaries, which is made, and then the way to Redis for
+// deafness loses the answer to the next change of the keys that it is about, which is made, and then the way to Redis for
 // everything else about them.
-type deafness struct{ on, deaf atomic.Bool }
+type deafness struct {
+	about    string // part of the names of the keys
+	on, deaf atomic.Bool
+}
 
 func (d *deafness) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
@@ -55,7 +58,7 @@ func (d *deafness) DialHook(next redis.DialHook) redis.DialHook {
 func (d *deafness) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		about := fmt.Sprint(cmd.Args()...)
-		if !d.on.Load() || !strings.Contains(about, "{dict}") {
+		if !d.on.Load() || !strings.Contains(about, d.about) {
 			return next(ctx, cmd)
 		}
 		if !d.deaf.Load() {
@@ -78,7 +81,7 @@ func TestUnknownOutcome(t *testing.T) {
 	db := kvtest.Open(t)
 	w := newWorldOn(t, db)
 	w.want(201, "POST", "/dictionary/entries", entry("A", "k", "zero"))
-	deaf := &deafness{}
+	deaf := &deafness{about: "{dict}"}
 	db.Client().AddHook(deaf)
 	deaf.on.Store(true)
 	key := header("Idempotency-Key", "sent once")

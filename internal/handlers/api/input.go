@@ -64,16 +64,22 @@ func planParam(f reflect.StructField, in, name string) param {
 	if enum := f.Tag.Get("enum"); enum != "" {
 		p.enum = strings.Split(enum, ",")
 	}
-	for tag, to := range map[string]*int64{"minimum": &p.min, "maximum": &p.max} {
+	p.min, p.max = bounds(f)
+	return p
+}
+
+// bounds reads the minimum and maximum tags of a number; both 0 = any.
+func bounds(f reflect.StructField) (least, most int64) {
+	for tag, to := range map[string]*int64{"minimum": &least, "maximum": &most} {
 		if text := f.Tag.Get(tag); text != "" {
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
-				panic(fmt.Sprintf("api: %s of %s: %v", tag, name, err))
+				panic(fmt.Sprintf("api: %s of %s: %v", tag, f.Name, err))
 			}
 			*to = n
 		}
 	}
-	return p
+	return least, most
 }
 
 // read fills the input struct v from the request. A *kvdb.InvalidError names all parameters that are wrong.

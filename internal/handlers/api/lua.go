@@ -207,17 +207,17 @@ func (s *server) getProgram(c echo.Context, in *programInput) error {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderVary, echo.HeaderAccept)
-	if !wantsLua(c.Request().Header.Get(echo.HeaderAccept)) {
+	if !accepts(c.Request().Header.Get(echo.HeaderAccept), MIMELua) {
 		return answer(c, http.StatusOK, sourceOf(source))
 	}
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
 	return c.Blob(http.StatusOK, MIMELua+"; charset=utf-8", []byte(source.Text))
 }
 
-// wantsLua says whether an Accept header asks for the text itself.
-func wantsLua(accept string) bool {
+// accepts says whether an Accept header asks for a media type by name.
+func accepts(accept, want string) bool {
 	for part := range strings.SplitSeq(accept, ",") {
-		if kind, _, err := mime.ParseMediaType(part); err == nil && kind == MIMELua {
+		if kind, _, err := mime.ParseMediaType(part); err == nil && kind == want {
 			return true
 		}
 	}

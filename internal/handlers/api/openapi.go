@@ -36,6 +36,11 @@ var groups = []*huma.Tag{
 	{Name: "Changes", Description: "Who changed what, and the way back."},
 	{Name: "Lua programs", Description: "Texts that run atomically where the data is."},
 	{Name: "Redis", Description: "The server itself, and its commands."},
+	{Name: "Channels", Description: "A message for everybody who listens."},
+	{Name: "Invocations", Description: "Work for exactly one worker of a service."},
+	{Name: "Services and workers", Description: "Where the invocations of a service stand, and how to handle them."},
+	{Name: "Dead letters", Description: "Invocations whose attempts are used up."},
+	{Name: "Statistics", Description: "How often services are called, how long they take, and how often they fail."},
 	{Name: "Audit", Description: "Who did what on this server."},
 }
 

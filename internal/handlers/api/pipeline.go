@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,7 +94,11 @@ func (s *server) pipeline(ctx context.Context, in *pipelineInput) (PipelineAnswe
 	}
 	var results []kvdb.Result
 	refused := commandError("")
-	err = s.Audited(ctx, "kvdb.pipeline", pipelineObject(classes), func() (before, after string, err error) {
+	audited := s.AuditedOften
+	if slices.ContainsFunc(classes, func(c kvdb.Class) bool { return c.Confirm }) { // never one of many
+		audited = s.Audited
+	}
+	err = audited(ctx, "kvdb.pipeline", pipelineObject(classes), func() (before, after string, err error) {
 		if results, err = run.Run(ctx); err != nil {
 			return "", pipelineWords(classes, nil), err
 		}

@@ -144,8 +144,15 @@ func TestRoles(t *testing.T) {
 			t.Errorf("%s with a wrong token: %d", row.Name, a.status)
 		}
 		changes := row.Method != http.MethodGet && !strings.HasPrefix(row.Name, "api.translate") && (row.Method != http.MethodPost || !strings.HasPrefix(row.Name, "api.kvdb.")) // commands have their own rules
-		if want := map[bool]account.Role{false: account.Viewer, true: account.Operator}[changes]; row.Need != want {
+		want := map[bool]account.Role{false: account.Viewer, true: account.Operator}[changes]
+		if row.Name == "api.stats.delete" { // there is no way back
+			want = account.Admin
+		}
+		if row.Need != want {
 			t.Errorf("%s needs %s, not %s", row.Name, row.Need, want)
+		}
+		if strings.HasSuffix(row.Path, "/events") { // a stream without end; its own test tells who may have it
+			continue
 		}
 		if a := w.call(row.Method, path, nil, w.as(account.Viewer)); (a.status == 403) != changes {
 			t.Errorf("%s by a viewer: %d", row.Name, a.status)
@@ -267,10 +274,10 @@ func TestExamplesOfThePageAreAccepted(t *testing.T) {
 		if _, b, ok := strings.Cut(rest, "END'\n"); ok {
 			body = strings.TrimSuffix(b, "\nEND")
 		}
-		if strings.Contains(text, "--data-binary @") && !strings.Contains(text, "@- ") { // a file that nobody has here
+		if strings.Contains(text, "--data-binary @") && !strings.Contains(text, "@- ") || strings.HasSuffix(text, " -N") { // a file that nobody has here, or a stream without end
 			return
 		}
-		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM", "{name}", "none.such").Replace(path), body); a.status >= 400 && a.status != 404 && a.status != 422 {
+		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM", "{name}", "none.such", "{service}", "none", "{cid}", "none", "{channel}", "none").Replace(path), body, w.as(account.Admin)); a.status >= 400 && a.status != 404 && a.status != 422 {
 			t.Errorf("%s: %d %s", text, a.status, a.raw)
 		} else if a.status == 422 {
 			// An entry is not there, or the program finds a key of another type.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"webadmin/internal/account"
 	"webadmin/internal/dict"
@@ -97,7 +98,9 @@ func (s *server) translateCalls() []operation {
 
 func (s *server) translate(ctx context.Context, in *translateInput) (TranslateAnswer, error) {
 	q := &in.Body
+	start := time.Now()
 	r, err := s.Dict.Translate(ctx, dict.Query{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2})
+	s.Stats.Record("translate", time.Since(start), err != nil, "")
 	if err != nil {
 		return TranslateAnswer{}, err
 	}
@@ -106,7 +109,9 @@ func (s *server) translate(ctx context.Context, in *translateInput) (TranslateAn
 
 func (s *server) translateBatch(ctx context.Context, in *batchInput) (BatchAnswer, error) {
 	q := &in.Body
+	start := time.Now()
 	results, err := s.Dict.TranslateBatch(ctx, dict.Query{System1: q.System1, Key1: q.Key1, System2: q.System2, Key2: q.Key2}, q.Values)
+	s.Stats.Record("translate:batch", time.Since(start), err != nil, "")
 	if err != nil {
 		return BatchAnswer{}, err
 	}

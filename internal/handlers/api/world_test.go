@@ -17,12 +17,14 @@ import (
 
 	"webadmin/internal/account"
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers"
 	"webadmin/internal/handlers/trail"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
 	"webadmin/internal/lua"
+	"webadmin/internal/stats"
 )
 
 func TestMain(m *testing.M) { kvtest.Main(m) }
@@ -37,9 +39,12 @@ type world struct {
 	db     *kvdb.DB
 	dict   *dict.Store
 	lua    *lua.Store
+	broker *broker.Store
+	stats  *stats.Store
 	audit  *audit.Log
 	token  map[account.Role]string
-	spec   *spec // every answer is held against it
+	spec   *spec  // every answer is held against it
+	stop   func() // tells the stores that the server stops
 }
 
 func newWorld(t testing.TB) *world { return newWorldOn(t, kvtest.Open(t)) }
@@ -53,12 +58,14 @@ func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 	w := &world{
 		t: t, db: db, dict: dict.New(db, dict.Options{Logger: logger}), audit: audit.New(state, time.Now),
 		lua:    lua.New(db, lua.Options{Logger: logger}),
+		broker: broker.New(db, broker.Options{Logger: logger}),
+		stats:  stats.New(db, stats.Options{Logger: logger}),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}, token: map[account.Role]string{},
 	}
 	accounts := account.New(state, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
 	often := trail.NewBurst(trail.Trail{Log: w.audit, Logger: logger})
 	e, err := handlers.New(handlers.Deps{
-		DB: db, State: state, Accounts: accounts, Audit: w.audit, Often: often, Dict: w.dict, Lua: w.lua,
+		DB: db, State: state, Accounts: accounts, Audit: w.audit, Often: often, Dict: w.dict, Lua: w.lua, Broker: w.broker, Stats: w.stats,
 		Logger: logger, Now: time.Now, Metrics: prometheus.NewRegistry(), Version: "v1.2.3",
 	})
 	if err != nil {
@@ -74,8 +81,10 @@ func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 	server := httptest.NewServer(e)
 	w.url = server.URL
 	running, stop := context.WithCancel(ctx)
+	w.stop = stop
 	stopped := make(chan error)
 	go func() { stopped <- w.dict.Run(running) }()
+	w.broker.Start(running)
 	t.Cleanup(func() {
 		stop()
 		if err := <-stopped; err != nil {
@@ -83,7 +92,7 @@ func newWorldOf(t testing.TB, db, state *kvdb.DB) *world {
 		}
 		w.client.CloseIdleConnections()
 		server.Close()
-		if err := errors.Join(w.dict.Close(ctx), w.lua.Close(ctx), often.Close(ctx)); err != nil {
+		if err := errors.Join(w.broker.Close(ctx), w.dict.Close(ctx), w.lua.Close(ctx), often.Close(ctx)); err != nil {
 			t.Error(err)
 		}
 	})

@@ -10,3 +10,4 @@ import "./lib/small.js";
 import "./lib/theme.js";
 import "./lib/times.js";
 import "./lib/toasts.js";
+import "./lib/zoom.js";

@@ -11,6 +11,7 @@ import (
 type OverviewPage struct {
 	layout.Page
 	Warnings []Warning
+	Needs    []Need // what waits for someone; none = nothing does
 	Server   Server
 	Dict     Dictionaries
 	Accounts []Number // for administrators
@@ -18,6 +19,16 @@ type OverviewPage struct {
 
 // Warning is what needs someone, and what to do about it.
 type Warning struct{ Text, Cure string }
+
+// Need is something that waits for someone: how many there are, and the list of them.
+type Need struct {
+	Kind string // of the notice: warning or error
+	N    int64
+	Text string
+	URL  string
+	Most string // the one that matters most, as a value; "" = none
+	Note string // about that one
+}
 
 // Number is a count and the list that is behind it.
 type Number struct {

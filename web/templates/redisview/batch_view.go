@@ -95,6 +95,7 @@ type BatchReply struct {
 	N             int
 	Command, Text string
 	Cut, Failed   bool
+	Again         string // the console with the command, which gives all of a reply that was cut; "" = it was not
 }
 
 func (r BatchReply) n() string { return strconv.Itoa(r.N) }

@@ -5,18 +5,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// Point is a value at a moment; one without a value (NaN) is a gap.
-type Point struct {
-	At    time.Time
-	Value float64
-}
+	"webadmin/web/templates/ui"
+)
 
 // Series is a line of a chart.
 type Series struct {
 	Name   string // "" = it is the only one
-	Points []Point
+	Points []ui.Point
 }
 
 // ChartProps says what to draw.
@@ -45,7 +41,7 @@ type Chart struct {
 // Line is a series as paths.
 type Line struct {
 	Name, Last string
-	Path, Area string
+	ui.Curve
 }
 
 const (
@@ -68,50 +64,21 @@ func NewChart(p ChartProps) Chart {
 	if top == 0 {
 		top = 1
 		if !c.Empty {
-			top = roundUp(high, p.Step)
+			top = max(ui.RoundUp(high, p.Step), 1)
 		}
 	}
 	c.Top, c.Mid = p.Format(top), p.Format(top/2)
-	span := p.To.Sub(p.From).Seconds()
+	plot := ui.Plot{Width: chartWidth, Height: chartHeight, From: p.From, To: p.To, Top: top, Apart: p.Apart}
 	for _, s := range p.Series {
-		line := Line{Name: s.Name, Last: "–"}
-		var path, area strings.Builder
-		var before Point
-		start := 0.0
-		open := false
-		end := func(x float64) {
-			if open {
-				area.WriteString("L" + coordinate(x) + " " + strconv.Itoa(chartHeight) + "L" + coordinate(start) + " " + strconv.Itoa(chartHeight) + "Z")
-			}
-			open = false
-		}
-		lastX := 0.0
+		line := Line{Name: s.Name, Last: "–", Curve: plot.Curve(s.Points)}
 		for _, pt := range s.Points {
-			if pt.At.Before(p.From) || pt.At.After(p.To) {
+			if !plot.Within(pt) {
 				continue
 			}
-			if math.IsNaN(pt.Value) || open && pt.At.Sub(before.At) > 2*p.Apart+p.Apart/2 {
-				end(lastX)
+			if line.Last = "–"; !math.IsNaN(pt.Value) {
+				line.Last = p.Format(pt.Value)
 			}
-			if math.IsNaN(pt.Value) {
-				line.Last = "–"
-				continue
-			}
-			x := pt.At.Sub(p.From).Seconds() / span * chartWidth
-			at := coordinate(x) + " " + coordinate(chartHeight-min(pt.Value/top, 1)*chartHeight)
-			if !open {
-				open, start = true, x
-				path.WriteString("M" + at + "h.01") // that alone is a dot
-				area.WriteString("M" + coordinate(x) + " " + strconv.Itoa(chartHeight) + "L" + at)
-			} else {
-				path.WriteString("L" + at)
-				area.WriteString("L" + at)
-			}
-			before, lastX = pt, x
-			line.Last = p.Format(pt.Value)
 		}
-		end(lastX)
-		line.Path, line.Area = path.String(), area.String()
 		c.Lines = append(c.Lines, line)
 	}
 	c.Words = p.Title + ": no values"
@@ -123,29 +90,6 @@ func NewChart(p ChartProps) Chart {
 		}
 	}
 	return c
-}
-
-func coordinate(x float64) string {
-	return strings.TrimSuffix(strconv.FormatFloat(x, 'f', 1, 64), ".0")
-}
-
-// roundUp returns the next 1, 2, 4, 5 or 8 of a power of ten, in units of powers of step.
-func roundUp(x, step float64) float64 {
-	if x <= 0 {
-		return 1
-	}
-	unit := 1.0
-	for step > 0 && x/unit >= step {
-		unit *= step
-	}
-	x /= unit
-	ten := math.Pow(10, math.Floor(math.Log10(x)))
-	for _, f := range []float64{1, 2, 4, 5, 8, 10} {
-		if x <= f*ten {
-			return max(f*ten*unit, 1)
-		}
-	}
-	return x * unit
 }
 
 func ago(d time.Duration) string {

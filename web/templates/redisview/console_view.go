@@ -46,9 +46,10 @@ type ConsoleEntry struct {
 	Prompt  string
 	Line    string // secrets masked; "" = there is no command
 	Took    string
-	Output  string // as redis-cli prints it
-	Note    string // what of the output is left out
-	Failed  bool   // an error of Redis
+	Output  string       // as redis-cli prints it
+	Note    string       // what of the output is left out
+	Rest    *ConsoleSend // gives all of it
+	Failed  bool         // an error of Redis
 	Tree    *ui.ReplyValue
 	JSON    string // "" = too large for a page
 	Notes   []string

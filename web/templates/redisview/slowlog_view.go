@@ -32,9 +32,13 @@ type SlowPage struct {
 	Reset   string // "" = not for this reader
 	URL     string
 	Limit   ui.SelectProps
+	Search  ui.SearchProps
+	Sort    string // that the filter keeps
 	Rows    []SlowRow
 	Summary string
-	Node    bool // there are several servers
+	Bound   string // what was not searched; "" = all was
+	More    string // where it is
+	Node    bool   // there are several servers
 	At      SortLink
 	Took    SortLink
 	Latency Latency
@@ -93,6 +97,7 @@ type ClientRow struct {
 	Command, Memory, Node string
 	Flags                 []string
 	Ours                  bool
+	Console, ConsoleURL   string // whose console it is; "" = nobody's, or not for this reader
 	Kill                  string // "" = not for this reader
 }
 

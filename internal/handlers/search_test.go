@@ -1,0 +1,83 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"webadmin/internal/broker"
+	"webadmin/internal/dict"
+	"webadmin/internal/kvdb/kvtest"
+	"webadmin/internal/lua"
+)
+
+// found returns the panels of a search with what they hold, as "Services: orders.new".
+func found(t *testing.T, a *app, cookie, q string) (all []string) {
+	t.Helper()
+	rec := a.get("/search?q="+url.QueryEscape(q), session(cookie))
+	wantStatus(t, rec, http.StatusOK)
+	doc(t, rec).Find(testid("hit")).Each(func(_ int, hit *goquery.Selection) {
+		all = append(all, strings.TrimSpace(hit.Closest("table").Find("caption").Text())+": "+strings.TrimSpace(hit.Find("a").Text()))
+	})
+	return all
+}
+
+func TestSearchEverything(t *testing.T) {
+	t.Parallel()
+	a := newApp(t)
+	ctx := context.Background()
+	cookie := a.signIn(Viewer)
+	_, _, err := a.deps.Dict.CreateTranslation(ctx, dict.By{Who: "w"}, dict.Translation{System1: "CRM", Key1: "k", Value1: "order-1", System2: "ERP", Key2: "k", Value2: "o1"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.deps.Lua.Put(ctx, lua.By{Who: "w"}, "count.orders", "return 1", 0); err != nil {
+		t.Fatal(err)
+	}
+	cid, err := a.deps.Broker.Invoke(ctx, broker.Call{Service: "orders.new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.deps.Broker.Publish(ctx, "news.orders", []byte("1"), "w", ""); err != nil {
+		t.Fatal(err)
+	}
+	got := found(t, a, cookie, " order ")
+	for _, want := range []string{"Programs: count.orders", "Services: orders.new", "Channels: news.orders", "Translations: order-1", "Entries: order-1"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%q finds %q, without %q", "order", got, want)
+		}
+	}
+	if got := found(t, a, cookie, cid); !slices.Equal(got, []string{"Invocations: " + cid}) {
+		t.Errorf("a CID finds %q", got)
+	}
+	if got := found(t, a, cookie, "dead"); !slices.Equal(got, []string{"Pages: Dead letters"}) {
+		t.Errorf("a page's name finds %q", got)
+	}
+	if got := found(t, a, cookie, "webhooks"); got != nil {
+		t.Errorf("a viewer finds %q", got)
+	}
+	rec := a.get("/search?q=nothing+is+called+that", session(cookie))
+	wantStatus(t, rec, http.StatusOK)
+	if got := doc(t, rec).Find("main").Text(); !strings.Contains(got, "Nothing is called that") {
+		t.Errorf("a search that finds nothing says %q", got)
+	}
+	wantStatus(t, a.get("/search", session(cookie)), http.StatusOK)
+}
+
+func TestSearchWithoutRedis(t *testing.T) {
+	t.Parallel()
+	srv := kvtest.NewServer(t)
+	a := newAppOn(t, kvtest.Open(t), func(d *Deps) { d.DB = srv.DB(t); d.Dict = dict.New(d.DB, dict.Options{}) })
+	cookie := a.signIn(Viewer)
+	srv.Kill()
+	rec := a.get("/search?q=overview", session(cookie))
+	wantStatus(t, rec, http.StatusServiceUnavailable)
+	if got := doc(t, rec).Find("main").Text(); !strings.Contains(got, "Not searched: translations, entries, redis keys.") || !strings.Contains(got, "Overview") {
+		t.Errorf("without the KVDB the search says %q", got)
+	}
+}
