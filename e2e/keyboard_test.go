@@ -28,10 +28,10 @@ func TestKeyboard(t *testing.T) {
 		p.at(jump[1])
 	}
 	p.keys("/")
-	p.focused(p.search("Any part of a translation"))
+	p.focused(p.search("Search everything"))
 	p.keys("Poland", "Enter")
-	p.at("/dictionaries/translations?q=Poland")
-	p.counts(p.GetByTestId("translation"), 1)
+	p.at("/search?q=Poland")
+	p.sees(p.row("hit", "Poland").First())
 	p.keys("g", "e")
 	p.at("/dictionaries/entries")
 	p.keys("g", "t")

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"webadmin/internal/account"
-	"webadmin/internal/broker"
 	"webadmin/internal/kvdb/kvtest"
 )
 

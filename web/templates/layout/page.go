@@ -56,15 +56,11 @@ func (n NavItem) current() string {
 	return "page"
 }
 
-// keys lists the items on the page that a key goes to.
+// keys lists the items that a key goes to.
 func (p Page) keys() []NavItem {
 	var out []NavItem
 	for _, n := range p.Nav {
-		items := []NavItem{n}
-		if n.Current {
-			items = append(items, n.Sub...)
-		}
-		for _, item := range items {
+		for _, item := range append([]NavItem{n}, n.Sub...) {
 			if item.Key != "" {
 				out = append(out, item)
 			}

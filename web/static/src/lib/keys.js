@@ -50,7 +50,7 @@ document.addEventListener("keydown", (e) => {
   if (going) {
     clearTimeout(going);
     going = 0;
-    const link = document.querySelector(`nav a[data-key="${CSS.escape(e.key)}"]`);
+    const link = document.querySelector(`#keys a[data-key="${CSS.escape(e.key)}"]`);
     if (link) {
       e.preventDefault();
       link.click();
