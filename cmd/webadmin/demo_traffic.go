@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,8 +27,12 @@ func (s *stores) handleDemo() {
 	s.broker.Handle(func(service string) bool { return service == demoOrders }, broker.HandlerBuiltin, takeOrder)
 }
 
-// takeOrder is the demo's handler. It doesn't look at the order: it is about what comes of it.
+// takeOrder is the demo's handler: it takes a while, knows the customers but for a few, and sometimes has to be asked again.
 func takeOrder(ctx context.Context, d broker.Delivery) ([]byte, error) {
+	var order struct{ Customer int }
+	if err := json.Unmarshal(d.Payload, &order); err != nil {
+		return nil, &broker.PermanentError{Err: fmt.Errorf("this is no order: %w", err)}
+	}
 	work := time.NewTimer(time.Duration(5+rand.ExpFloat64()*20) * time.Millisecond)
 	defer work.Stop()
 	select {
@@ -35,10 +40,10 @@ func takeOrder(ctx context.Context, d broker.Delivery) ([]byte, error) {
 		return nil, context.Cause(ctx)
 	case <-work.C:
 	}
-	switch n := rand.IntN(100); {
-	case n < 2:
-		return nil, &broker.PermanentError{Err: fmt.Errorf("the customer %d is not known", 1000+rand.IntN(50))}
-	case n < 8:
+	switch {
+	case order.Customer >= 1049:
+		return nil, &broker.PermanentError{Err: fmt.Errorf("the customer %d is not known", order.Customer)}
+	case rand.IntN(100) < 6:
 		return nil, errors.New("the warehouse does not answer")
 	}
 	return fmt.Appendf(nil, `{"accepted":true,"in_days":%d}`, 1+rand.IntN(5)), nil

@@ -52,7 +52,7 @@ func TestBase(t *testing.T) {
 	if got := d.Find("#nav a[aria-current=page]").Text(); strings.TrimSpace(got) != "Entries" {
 		t.Errorf("the current page is %q", got)
 	}
-	if d.Find(`a[href="/hidden"]`).Length() != 0 {
+	if d.Find(`#nav a[href="/hidden"]`).Length() != 0 {
 		t.Error("sub-sections of another section are shown")
 	}
 	var keys []string
@@ -61,7 +61,7 @@ func TestBase(t *testing.T) {
 			keys = append(keys, key)
 		}
 	})
-	if want := []string{"go", "gd", "ge"}; !slices.Equal(keys, want) {
+	if want := []string{"go", "gh", "gd", "ge"}; !slices.Equal(keys, want) {
 		t.Errorf("keys = %v, want %v", keys, want)
 	}
 	if _, themed := d.Find("html").Attr("data-theme"); themed {
