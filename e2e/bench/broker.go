@@ -34,7 +34,7 @@ const (
 	fewWaiting    = 1_000
 	manyWaiting   = 1_000_000
 	payloadBytes  = 256
-	asynqTasks    = 5_000
+	asynqTasks    = 30_000
 	nobody        = "nobody.works.here"
 	nothingToDo   = "bench.nothing"
 	consumerGroup = "w"
@@ -102,7 +102,7 @@ func (b *bench) invoking() error {
 	defer end()
 	s.Handle(func(service string) bool { return service == nothingToDo }, broker.HandlerBuiltin, func(context.Context, broker.Delivery) ([]byte, error) { return nil, nil })
 	s.Start(ctx)
-	s.StartWorkers(ctx, publishers)
+	s.StartWorkers(ctx, 4*publishers) // more than wait at a time, so that a handler has a free slot
 	rdb := b.plain()
 	defer func() { _ = rdb.Close() }()
 	payload := []byte(`"` + strings.Repeat("x", payloadBytes-2) + `"`)

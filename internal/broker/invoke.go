@@ -28,7 +28,7 @@ const (
 type item struct {
 	cid     string
 	payload []byte
-	head    string // of its record
+	fields  string // of its record
 	options string // JSON; "" = none
 
 	inReplyTo string
@@ -73,7 +73,7 @@ func (s *Store) invoke(ctx context.Context, cid string, known bool, c Call) (str
 	if err := s.register(ctx, c.Service); err != nil {
 		return "", err
 	}
-	it := &item{cid: cid, payload: c.Payload, head: headOf(c), options: optionsOf(c, known), inReplyTo: c.InReplyTo}
+	it := &item{cid: cid, payload: c.Payload, fields: fieldsOf(c), options: optionsOf(c, known), inReplyTo: c.InReplyTo}
 	if c.Delay == 0 {
 		it.here = s.slotFor(c.Service)
 	}
@@ -118,17 +118,18 @@ func (s *Store) checkCall(c Call) error {
 	return s.checkBody("payload", c.Payload)
 }
 
-// headOf is the record of a call, up to what publish.lua adds to it.
-func headOf(c Call) string {
+// fieldsOf is what a call gives to its record, in the middle of that which publish.lua knows. Each field ends with a comma.
+func fieldsOf(c Call) string {
 	r := record{State: Queued, Most: c.MaxAttempts, Callback: c.Callback, InReplyTo: c.InReplyTo, By: cleanText(c.By)}
-	if c.Delay > 0 {
-		r.State = Delayed
-	}
 	if c.IdempotencyKey != "" {
 		r.Key = 1
 	}
 	b, _ := json.Marshal(r) // of strings and numbers: never fails
-	return string(b[:len(b)-len("}")])
+	fields := string(b[len(`{"s":"queued"`) : len(b)-len("}")])
+	if fields == "" {
+		return ""
+	}
+	return fields[len(","):] + ","
 }
 
 func optionsOf(c Call, known bool) string {
@@ -162,7 +163,7 @@ func (s *Store) publishMany(ctx context.Context, service string, all []*item) {
 	args := make([]any, 0, 4+5*len(all))
 	args = append(args, channel, text, s.process, token)
 	for _, it := range all {
-		args = append(args, it.cid, it.payload, it.head, it.here != nil, it.options)
+		args = append(args, it.cid, it.payload, it.fields, it.here != nil, it.options)
 	}
 	sent := time.Now()
 	answers, err := s.run(ctx, publishScript, service, args...).Slice()

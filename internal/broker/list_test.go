@@ -115,7 +115,7 @@ func TestASearchEndsEachCallSoon(t *testing.T) {
 	for range 2 * mostSearched / 100 {
 		var items []*item
 		for range 100 {
-			items = append(items, &item{cid: newCID(time.Now(), "q"), head: `{"s":"queued"`})
+			items = append(items, &item{cid: newCID(time.Now(), "q")})
 		}
 		s.publishMany(t.Context(), "q", items)
 		must(t, items[0].err)

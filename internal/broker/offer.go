@@ -39,7 +39,7 @@ func (w *workers) start(d Delivery, until time.Time) {
 		go w.refuse(d)
 		return
 	}
-	go w.run(h, d, until)
+	w.begins(job{h, d, until})
 }
 
 // letGo frees a slot that was not needed.

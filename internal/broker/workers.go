@@ -30,6 +30,7 @@ type workers struct {
 	drain time.Duration
 	ready *readyList
 	freed chan struct{} // gets something when a handler has ended, or a fetch
+	next  chan job      // to a goroutine that has nothing to do
 
 	handling context.Context // of handlers; ends when the drain is over
 	stop     context.CancelCauseFunc
@@ -60,7 +61,7 @@ func (s *Store) StartWorkers(ctx context.Context, n int) {
 		return
 	}
 	w := &workers{
-		s: s, size: n, most: n - n/4, drain: s.drain, free: n, freed: make(chan struct{}, 1), idle: make(chan struct{}),
+		s: s, size: n, most: n - n/4, drain: s.drain, free: n, freed: make(chan struct{}, 1), next: make(chan job), idle: make(chan struct{}),
 		busy: map[string]int{}, fetches: map[string]bool{}, due: map[string]*time.Timer{}, held: map[hold]Delivery{},
 	}
 	w.ready = newReadyList(func(service string) bool { _, ok := s.handlerOf(service); return ok })
@@ -141,7 +142,7 @@ func (w *workers) fetch(service string, n int) {
 			go w.refuse(d)
 			continue
 		}
-		go w.run(h, d, sent.Add(d.LeaseFor))
+		w.begins(job{h, d, sent.Add(d.LeaseFor)})
 	}
 	if got.left > 0 && !got.paused {
 		w.ready.add(service)
@@ -163,6 +164,35 @@ func (w *workers) mayLeave() {
 	if w.leaving && !w.left && len(w.held) == 0 && len(w.fetches) == 0 && w.offers == 0 {
 		w.left = true
 		close(w.idle)
+	}
+}
+
+// job is an invocation with its handler. Its lease lasts until then at least.
+type job struct {
+	h     registered
+	d     Delivery
+	until time.Time
+}
+
+// begins runs an invocation on a goroutine that has nothing to do, or on one more: that of each invocation would begin with a stack
+// which is too small, and be at making it larger for a fifth of the time.
+func (w *workers) begins(j job) {
+	select {
+	case w.next <- j:
+	default:
+		go w.serve(j)
+	}
+}
+
+// serve runs one invocation after the other until all were told of.
+func (w *workers) serve(j job) {
+	for {
+		w.run(j.h, j.d, j.until)
+		select {
+		case j = <-w.next:
+		case <-w.telling.Done():
+			return
+		}
 	}
 }
 

@@ -1,10 +1,11 @@
 -- Puts invocations into the queue, or among the delayed ones; or gives them to the worker that calls, so that it need not fetch them.
--- ARGV: doorbell, what to say there, worker, a random text; then of each: CID, payload ('' = null), its record up to what is added here,
+-- ARGV: doorbell, what to say there, worker, a random text; then of each: CID, payload ('' = null), fields of its record, each with a comma after it,
 --   1 = the worker can run it at once, options as JSON ('' = none):
 --   delay, expires (ms from now), known (1 = there may be one with this CID), key (hash of the idempotency key), hash (of the payload),
 --   keep (of the key, ms)
 -- Returns of each: 0 = done; below 0 = done, and the worker has it for so many ms; 1 = there was one with this CID; the CID of the first with this key; ! and that CID if its payload was another
 local QUEUED = '{"s":"queued",' -- begins the record of all that are for the queue
+local CREATED = '"c":' .. now_text
 local reply, queue, new, here, run = {}, {}, {}, {}, {}
 local policy, running_head -- of what the worker gets
 
@@ -21,34 +22,36 @@ local function free()
 end
 
 -- put adds one, unless it is there; it returns what to answer.
-local function put(cid, payload, head, may, o)
+local function put(cid, payload, fields, may, o)
 	local before = o and o.key and call('GET', base .. 'k:' .. o.key)
 	if before then
 		local was, hash = string.match(before, '^(%S+) (%S+)$')
 		return hash == o.hash and was or '!' .. was
 	end
-	if o and o.known and (here[cid] or call('EXISTS', record .. cid) == 1) then return 1 end
-	here[cid] = true
-	head = head .. ',"c":' .. now_text
+	if o and o.known then
+		if here[cid] or call('EXISTS', record .. cid) == 1 then return 1 end
+		here[cid] = true
+	end
+	local first, tail = QUEUED, '}'
 	if o and o.key then call('SET', base .. 'k:' .. o.key, cid .. ' ' .. o.hash, 'PX', o.keep) end
 	local runs = may and not (o and o.delay) and free()
 	if o and o.expires then
-		head = head .. string.format(',"x":%.0f', now + o.expires)
+		tail = string.format(',"x":%.0f}', now + o.expires)
 		if not runs then call('ZADD', base .. 'expiring', now + o.expires, cid) end
 	end
 	if runs then
-		head = running_head .. string.sub(head, #QUEUED + 1)
+		first = running_head
 		run[#run + 1] = policy.till
 		run[#run + 1] = cid
 	elseif o and o.delay then
-		head = head .. string.format(',"d":%.0f', now + o.delay)
+		first, tail = '{"s":"delayed",', string.format(',"d":%.0f', now + o.delay) .. tail
 		call('ZADD', base .. 'delayed', now + o.delay, cid)
 	else
 		queue[#queue + 1] = us + #queue / 2
 		queue[#queue + 1] = cid
 	end
 	new[#new + 1] = record .. cid
-	new[#new + 1] = head .. '}'
+	new[#new + 1] = first .. fields .. CREATED .. tail
 	if payload ~= '' then
 		new[#new + 1] = base .. 'p:' .. cid
 		new[#new + 1] = payload
