@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,8 +14,11 @@ import (
 	"webadmin/internal/kvdb/kvtest"
 )
 
-// lie passes on what a server answers, but answers a request with SET, INCR or MULTI in it itself, and hangs up.
-func lie(l net.Listener, srv *kvtest.Server, answer string) {
+// lie passes on what a server answers, but answers a request with INCR or MULTI in it itself, and hangs up.
+func lie(l net.Listener, srv *kvtest.Server, answer string) { lieTo(l, srv, answer, "INCR", "MULTI") }
+
+// lieTo is lie for requests with one of the words, in capitals or not.
+func lieTo(l net.Listener, srv *kvtest.Server, answer string, words ...string) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -34,7 +38,8 @@ func lie(l net.Listener, srv *kvtest.Server, answer string) {
 				if err != nil {
 					return
 				}
-				if text := string(buf[:n]); strings.Contains(text, "INCR") || strings.Contains(text, "MULTI") {
+				text := strings.ToUpper(string(buf[:n]))
+				if slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) }) {
 					_, _ = io.WriteString(conn, answer)
 					return
 				}
