@@ -36,7 +36,7 @@ func (c *channels) enter(channel string, do func(context.Context, []*publication
 		if c.gates == nil {
 			c.gates = map[string]*gate{}
 		}
-		g = &gate{Together: kvdb.NewTogether(do)}
+		g = &gate{Together: kvdb.NewTogether(kvdb.AtOnce, do)}
 		c.gates[channel] = g
 	}
 	g.inside++

@@ -200,6 +200,9 @@ type queues[T any] struct {
 	by map[string]*kvdb.Together[T]
 }
 
+// scriptsAtOnce is how many scripts of a kind and a service are under way: with as few as kvdb.AtOnce, Redis waits for us a fifth of the time.
+const scriptsAtOnce = 4
+
 func (q *queues[T]) of(service string, do func(ctx context.Context, service string, all []T)) *kvdb.Together[T] {
 	q.mu.RLock()
 	t := q.by[service]
@@ -213,7 +216,7 @@ func (q *queues[T]) of(service string, do func(ctx context.Context, service stri
 		if q.by == nil {
 			q.by = map[string]*kvdb.Together[T]{}
 		}
-		t = kvdb.NewTogether(func(ctx context.Context, all []T) { do(ctx, service, all) })
+		t = kvdb.NewTogether(scriptsAtOnce, func(ctx context.Context, all []T) { do(ctx, service, all) })
 		q.by[service] = t
 	}
 	return t

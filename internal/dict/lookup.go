@@ -23,7 +23,7 @@ type lookup struct {
 
 func newLookups(client redis.UniversalClient) *lookups {
 	l := &lookups{client: client}
-	l.together = kvdb.NewTogether(l.send)
+	l.together = kvdb.NewTogether(kvdb.AtOnce, l.send)
 	return l
 }
 

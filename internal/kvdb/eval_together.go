@@ -73,7 +73,7 @@ func (q *evalQueues) of(db *DB, to string) *Together[*evalCall] {
 		if q.by == nil {
 			q.by = map[string]*Together[*evalCall]{}
 		}
-		t = NewTogether(func(ctx context.Context, all []*evalCall) { db.evalMany(ctx, to, all) })
+		t = NewTogether(AtOnce, func(ctx context.Context, all []*evalCall) { db.evalMany(ctx, to, all) })
 		q.by[to] = t
 	}
 	return t

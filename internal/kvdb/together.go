@@ -16,8 +16,8 @@ type Together[T any] struct {
 	turns chan struct{} // as many are under way as it has room
 }
 
-// atOnce is how many go at a time: one more is gathered while the replies of the others come.
-const atOnce = 2
+// AtOnce is how many go at a time where each is done in a moment: one more is gathered while the replies of the others come.
+const AtOnce = 2
 
 // mostTogether bounds what goes in one go.
 const mostTogether = 256
@@ -27,8 +27,8 @@ type gathered[T any] struct {
 	done  chan struct{}
 }
 
-// NewTogether returns a Together that does what was gathered with do. Its context doesn't end, as it is for all.
-func NewTogether[T any](do func(ctx context.Context, all []T)) *Together[T] {
+// NewTogether returns a Together that does what was gathered with do, so many at a time. The context of do doesn't end, as it is for all.
+func NewTogether[T any](atOnce int, do func(ctx context.Context, all []T)) *Together[T] {
 	return &Together[T]{do: do, turns: make(chan struct{}, atOnce)}
 }
 
