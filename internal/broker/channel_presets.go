@@ -87,7 +87,7 @@ func (s *Store) DeletePreset(ctx context.Context, channel, name string) error {
 
 // Presets returns those of a channel by name.
 func (s *Store) Presets(ctx context.Context, channel string) ([]Preset, error) {
-	records, err := s.db.Client().HGetAll(ctx, s.keys.Channel(channel).Presets()).Result()
+	records, err := s.db.Client().HGetAll(ctx, s.keys.Channel(channel).Presets()).Result() // at most maxPresets
 	if err != nil {
 		return nil, kvdb.ReadErr("read the presets", err)
 	}

@@ -176,7 +176,7 @@ func (s *Store) Channel(ctx context.Context, name string) (Channel, error) {
 	pipe := s.db.Client().Pipeline()
 	listed := pipe.ZScore(ctx, s.keys.Broker().Channels(), name)
 	first := pipe.XRangeN(ctx, k.Log(), "-", "+", 1)
-	positions := pipe.HGetAll(ctx, k.Positions())
+	positions := pipe.HGetAll(ctx, k.Positions()) // at most maxSubscribers
 	seen := pipe.ZRevRangeByScoreWithScores(ctx, k.Seen(), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxConnections})
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) { // it is in no list
 		return Channel{}, kvdb.ReadErr("read a channel", err)

@@ -52,7 +52,7 @@ func (s *Store) DeadGroups(ctx context.Context, service string) ([]DeadGroup, er
 	examples := make([]*redis.MapStringStringCmd, len(services))
 	cmds, err := s.db.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
 		for n, service := range services {
-			examples[n] = p.HGetAll(ctx, s.keys.Service(service).Errors())
+			examples[n] = p.HGetAll(ctx, s.keys.Service(service).Errors()) // at most MOST_GROUPS of common.lua, and "other"
 		}
 		return nil
 	})

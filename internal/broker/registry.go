@@ -107,7 +107,7 @@ func (s *Store) serviceNames(ctx context.Context) ([]string, error) {
 	fresh := !r.asked.IsZero() && s.now().Sub(r.asked) < namesFresh
 	r.mu.RUnlock()
 	if !fresh {
-		all, err := s.db.Client().HGetAll(ctx, s.keys.Broker().Services()).Result()
+		all, err := s.db.Client().HGetAll(ctx, s.keys.Broker().Services()).Result() // at most maxServices
 		if err != nil {
 			return nil, kvdb.ReadErr("broker: list the services", err)
 		}

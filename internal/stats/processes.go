@@ -82,7 +82,7 @@ func (s *Store) adopt(ctx context.Context) error {
 		return nil
 	}
 	s.adopted = now
-	writers, err := s.db.Client().SMembers(ctx, s.keys.Writers()).Result()
+	writers, err := s.db.Client().SMembers(ctx, s.keys.Writers()).Result() // processes that run, or died since the last look
 	if err != nil {
 		return kvdb.ReadErr("read the writers of statistics", err)
 	}
