@@ -31,6 +31,7 @@ const (
 	redis = "github.com/redis/..."
 	templ = "github.com/a-h/templ/..."
 	tests = "internal/kvdb/kvtest" // for _test.go files only
+	cid   = "internal/correlation" // for all that write down what happened
 )
 
 // web is what nothing below the handlers may know.
@@ -38,14 +39,15 @@ var web = []string{"net/http", "github.com/labstack/...", templ, "github.com/dan
 
 var importRules = []importRule{
 	{of: []string{"cmd/..."}, may: []string{"..."}, butNot: []string{tests, redis}},
+	{of: []string{cid}, may: []string{"std"}, butNot: web},
 	{of: []string{tests}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
 	{of: []string{"internal/kvdb"}, may: []string{"std", "modules"}, butNot: web},
 	{of: []string{"internal/kvdb/console"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: append(web, redis)},
-	{of: []string{"internal/lua/..."}, may: []string{"std", "modules", "internal/kvdb", "internal/lua/..."}, butNot: web},
-	{of: []string{"internal/account", "internal/audit", "internal/dict", "internal/stats"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
-	{of: []string{"internal/broker"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: web},
-	{of: []string{"internal/broker/webhook"}, may: []string{"std", "internal/kvdb", "internal/broker"}}, // the only client of HTTP
-	{of: []string{"internal/handlers/mw"}, may: []string{"std", "modules", "internal/account", "internal/kvdb"}, butNot: []string{redis}},
+	{of: []string{"internal/lua/..."}, may: []string{"std", "modules", cid, "internal/kvdb", "internal/lua/..."}, butNot: web},
+	{of: []string{"internal/account", "internal/audit", "internal/dict", "internal/stats"}, may: []string{"std", "modules", cid, "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/broker"}, may: []string{"std", "modules", cid, "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/broker/webhook"}, may: []string{"std", cid, "internal/kvdb", "internal/broker"}}, // the only client of HTTP
+	{of: []string{"internal/handlers/mw"}, may: []string{"std", "modules", cid, "internal/account", "internal/kvdb"}, butNot: []string{redis}},
 	{of: []string{"internal/handlers/..."}, may: []string{"std", "modules", "internal/...", "web/..."}, butNot: []string{tests, redis}},
 	{of: []string{"web/static"}, may: []string{"std"}},
 	{of: []string{"web/templates/ui"}, may: []string{"std", "web/static", templ}, butNot: []string{"net/http"}},
@@ -79,7 +81,7 @@ func TestImports(t *testing.T) {
 func TestImportRulesRefuse(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ of, imported string }{
-		{"internal/dict", "internal/account"}, {"internal/audit", "net/http"}, {"internal/kvdb", "internal/dict"},
+		{"internal/dict", "internal/account"}, {cid, "internal/broker"}, {"internal/audit", "net/http"}, {"internal/kvdb", "internal/dict"},
 		{"internal/broker", "net/http"}, {"internal/broker", "internal/lua"}, {"internal/broker/webhook", "internal/lua"},
 		{"internal/account", "github.com/labstack/echo/v4"}, {"internal/dict", "github.com/a-h/templ"},
 		{"internal/handlers", "github.com/redis/go-redis/v9"}, {"internal/handlers/mw", "internal/dict"}, {"internal/handlers/mw", "web/templates/dictview"},

@@ -32,7 +32,7 @@ type item struct {
 	options string // JSON; "" = none
 
 	inReplyTo string
-	here      *workers // who have a slot for it; nil = nobody in this process
+	here      *workers // who have a place for it; nil = nobody in this process
 
 	answer string // what the script said of it: "0", "1", a CID, or ! and a CID
 	err    error
@@ -185,7 +185,7 @@ func (s *Store) publishMany(ctx context.Context, service string, all []*item) {
 			it.answer = "0"
 			continue
 		}
-		it.here.letGo(service)
+		it.here.letGo()
 		it.answer = fmt.Sprint(answers[i])
 		waiting = waiting || it.answer == "0"
 	}

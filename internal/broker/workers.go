@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"webadmin/internal/correlation"
 	"webadmin/internal/kvdb"
 )
 
@@ -15,14 +16,15 @@ const (
 	fetchRetry = time.Second     // after a fetch that failed
 	drainTime  = 8 * time.Second // for handlers that run when the process must go
 	leaveTime  = time.Second     // for those that were told then that it must
-	mostUntold = 64              // attempts that have ended, and of which Redis doesn't know it yet
+	mostUntold = 256             // attempts that have ended, and of which Redis doesn't know it yet
 )
 
 // errDraining is why the context of a handler ended that took longer than the drain.
 var errDraining = errors.New("this process stops")
 
-// workers run what the handlers of this process are for. One goroutine, dispatch, decides what is fetched: never more than can be run at
-// once, as what waits in a process ages, and of a service one fetch at a time, so that much work comes in few of them.
+// workers run what the handlers of this process are for. One goroutine, dispatch, decides what is fetched: not more than can be run at
+// once, as what waits in a process ages (ahead.go has the exception), and of a service one fetch at a time, so that much work comes in few
+// of them.
 type workers struct {
 	s     *Store
 	size  int
@@ -41,7 +43,8 @@ type workers struct {
 	free    int
 	busy    map[string]int         // slots that a service has
 	fetches map[string]bool        // services of which a fetch is under way
-	offers  int                    // slots that are kept for what is being published
+	offers  int                    // of what is being published: each counts as a slot that is taken
+	ahead                          // what was given to this process without a slot
 	due     map[string]*time.Timer // when a service that has nothing has something again
 	held    map[hold]Delivery      // what Redis believes to be run here
 	idle    chan struct{}          // closed when nothing is held and fetched any more, once draining
@@ -63,6 +66,7 @@ func (s *Store) StartWorkers(ctx context.Context, n int) {
 	w := &workers{
 		s: s, size: n, most: n - n/4, drain: s.drain, free: n, freed: make(chan struct{}, 1), next: make(chan job), idle: make(chan struct{}),
 		busy: map[string]int{}, fetches: map[string]bool{}, due: map[string]*time.Timer{}, held: map[hold]Delivery{},
+		ahead: ahead{took: map[string]time.Duration{}},
 	}
 	w.ready = newReadyList(func(service string) bool { _, ok := s.handlerOf(service); return ok })
 	own := context.WithoutCancel(ctx)
@@ -98,14 +102,15 @@ func (w *workers) dispatch(ctx context.Context) {
 func (w *workers) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.free == 0 || len(w.held) >= w.size+mostUntold {
+	spare := w.free - w.offers
+	if spare <= 0 || len(w.held) >= w.size+mostUntold {
 		return false
 	}
 	service, of := w.ready.take(func(service string) bool { return !w.fetches[service] && w.busy[service] < w.most })
 	if of == 0 {
 		return false
 	}
-	n := min(w.most-w.busy[service], (w.free+of-1)/of)
+	n := min(w.most-w.busy[service], (spare+of-1)/of)
 	w.free -= n
 	w.busy[service] += n
 	w.fetches[service] = true
@@ -113,14 +118,14 @@ func (w *workers) begin() bool {
 		timer.Stop()
 		delete(w.due, service)
 	}
-	go w.fetch(service, n)
+	go w.fetch(service, n, w.mayWait(service))
 	return true
 }
 
-// fetch gets up to n invocations of a service, for which it has the slots, and runs them.
-func (w *workers) fetch(service string, n int) {
+// fetch gets up to n invocations of a service, for which it has the slots, and so many more that may wait for one, and runs them.
+func (w *workers) fetch(service string, n, more int) {
 	sent := time.Now()
-	got, err := w.s.fetch(w.telling, service, w.s.process, n, 0)
+	got, err := w.s.fetch(w.telling, service, w.s.process, n+more, 0)
 	if err != nil {
 		w.s.logger.Debug("no work could be fetched", "service", service, "error", err)
 		got = fetched{next: fetchRetry}
@@ -132,30 +137,48 @@ func (w *workers) fetch(service string, n int) {
 		w.held[d.key()] = d
 	}
 	delete(w.fetches, service)
-	w.release(service, n-len(got.deliveries))
+	w.release(service, max(0, n-len(got.deliveries)))
 	if got.left == 0 && got.next >= 0 && !leaving {
 		w.due[service] = time.AfterFunc(got.next, func() { w.ready.add(service) })
 	}
-	w.mu.Unlock()
-	for _, d := range got.deliveries {
-		if leaving || !ok { // its webhook was deleted meanwhile
+	for i, d := range got.deliveries {
+		j := job{h: h, d: d, until: sent.Add(d.LeaseFor)}
+		switch {
+		case leaving || !ok: // its webhook was deleted meanwhile
+			if i < n {
+				w.release(service, 1)
+			}
 			go w.refuse(d)
-			continue
+		case i < n:
+			w.begins(j)
+		default:
+			w.place(j)
 		}
-		w.begins(job{h, d, sent.Add(d.LeaseFor)})
 	}
+	w.mu.Unlock()
 	if got.left > 0 && !got.paused {
 		w.ready.add(service)
 	}
 	nudge(w.freed)
 }
 
+// take takes a slot for a service, if it may have one. The lock is held.
+func (w *workers) take(service string) bool {
+	if w.free == 0 || w.busy[service] >= w.most {
+		return false
+	}
+	w.free--
+	w.busy[service]++
+	return true
+}
+
 // release gives slots back. The lock is held.
 func (w *workers) release(service string, n int) {
 	w.free += n
-	if w.busy[service] -= n; w.busy[service] == 0 {
+	if w.busy[service] -= n; w.busy[service] <= 0 {
 		delete(w.busy, service)
 	}
+	w.advance()
 	w.mayLeave()
 }
 
@@ -172,6 +195,7 @@ type job struct {
 	h     registered
 	d     Delivery
 	until time.Time
+	since time.Time // when it began to wait for a slot
 }
 
 // begins runs an invocation on a goroutine that has nothing to do, or on one more: that of each invocation would begin with a stack
@@ -204,9 +228,9 @@ func (w *workers) run(h registered, d Delivery, until time.Time) {
 	beats := time.AfterFunc(d.LeaseFor/3, func() { w.beat(ctx, cancel, d, until) })
 	defer beats.Stop()
 	start := time.Now()
-	result, err := h.call(ctx, d)
+	result, err := h.call(correlation.With(ctx, d.CID), d)
 	ran := time.Since(start)
-	w.freeSlot(d.Service)
+	w.freeSlot(d.Service, ran)
 	switch lost, _ := errors.AsType[*LeaseLostError](context.Cause(ctx)); {
 	case err != nil && lost != nil:
 		w.s.logger.Warn("a handler lost its lease", "service", d.Service, "cid", d.CID, "attempt", d.Attempt, "reason", lost)
@@ -228,8 +252,9 @@ func (w *workers) run(h registered, d Delivery, until time.Time) {
 }
 
 // freeSlot is called when a handler has returned: the next one need not wait until Redis knows of it.
-func (w *workers) freeSlot(service string) {
+func (w *workers) freeSlot(service string, ran time.Duration) {
 	w.mu.Lock()
+	w.note(service, ran)
 	w.release(service, 1)
 	w.mu.Unlock()
 	nudge(w.freed)
@@ -347,10 +372,9 @@ func (w *workers) giveBack(d Delivery) {
 	}
 }
 
-// refuse gives back what came when it is not wanted any more.
+// refuse gives back what has no slot, and is to have none.
 func (w *workers) refuse(d Delivery) {
 	defer w.ended(d)
-	w.freeSlot(d.Service)
 	w.giveBack(d)
 }
 
@@ -384,6 +408,7 @@ func (w *workers) leave() {
 	for _, timer := range w.due {
 		timer.Stop()
 	}
+	w.giveUp(0)
 	w.mayLeave()
 	w.mu.Unlock()
 	if w.idleWithin(w.drain) {

@@ -411,7 +411,7 @@ func TestOffersInDoubtAreGivenBack(t *testing.T) {
 	db := srv.DB(t)
 	s := process(t, db, 1, handles("x", func(context.Context, Delivery) ([]byte, error) { return nil, nil }))
 	becomes(t, s, invoke(t, s, Call{Service: "x"}), Done)
-	kvtest.Await(t, "a slot is free", func() bool { w := s.slotFor("x"); w.letGo("x"); return w != nil })
+	kvtest.Await(t, "a slot is free", func() bool { w := s.slotFor("x"); w.letGo(); return w != nil })
 	srv.Pause()
 	cid, err := s.Invoke(t.Context(), Call{Service: "x"})
 	srv.Resume()
