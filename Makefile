@@ -10,14 +10,15 @@ DATE     := $(shell git show -s --format=%cI 2>/dev/null)
 BIN      := bin/webadmin
 GO_FILES  = $$(find . -name node_modules -prune -o -name '*.go' -print)
 # Go packages are looked for in our own folders only: node_modules may hold Go files too.
-PACKAGES := ./cmd/... ./internal/... ./web/... ./demo/...
+PACKAGES := ./cmd/... ./internal/... ./web/... ./demo/... ./e2e/bench
 FUZZTIME ?= 20s
 ARGS     ?=
+CHAOS    ?=
 # A prettier that happens to be installed would format otherwise than here.
 TEMPL_FMT := go tool templ fmt -log-level error -prettier-command none
 
-.PHONY: help setup generate fmt lint test race fuzz e2e screenshots build assets run check bench soak clean
-.PHONY: check-generated check-fmt
+.PHONY: help setup generate fmt lint test race fuzz e2e screenshots build assets run check bench soak chaos clean
+.PHONY: check-generated check-fmt check-reproducible image dist
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,13 @@ run: ## Build and serve with demo data on http://127.0.0.1:8080; ARGS="--listen 
 
 build: assets ## Make bin/webadmin
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION) -X main.date=$(DATE)' -o $(BIN) ./cmd/webadmin
+
+dist: check-reproducible ## A release in bin/dist: the binary, and its SHA-256 sum
+	@mkdir -p bin/dist && rm -f bin/dist/*
+	@name=webadmin-$(VERSION)-$$(go env GOOS)-$$(go env GOARCH); cp $(BIN) bin/dist/$$name; cd bin/dist; sha256sum $$name | tee SHA256SUMS
+
+image: build ## What the Dockerfile copies, into bin/image
+	@scripts/image $(BIN)
 
 assets: web/static/dist/app.css ## Build web/static/dist from npm packages and web/static/src
 
@@ -71,6 +79,9 @@ check-generated:
 	go tool templ generate -log-level error; \
 	if [[ $$before != "$$(sums)" ]]; then echo "generated files were stale; they are made anew: commit them"; exit 1; fi
 
+check-reproducible: build
+	@scripts/reproducible $(BIN) VERSION=$(VERSION) DATE=$(DATE)
+
 race: assets ## Unit and integration tests, with the race detector
 	go test -race -shuffle=on -count=1 $(PACKAGES)
 
@@ -89,7 +100,7 @@ screenshots: export PLAYWRIGHT_NODEJS_PATH = $(shell command -v node)
 screenshots: build $(DRIVER)/package ## Pictures of all pages, empty, full and failing, into e2e/artifacts/screenshots/index.html
 	go test -tags e2e,screenshots -count=1 -timeout 30m -run TestScreenshots ./e2e
 
-check: assets check-fmt check-generated lint race e2e ## Everything that a change has to pass
+check: assets check-fmt check-generated lint race e2e check-reproducible ## Everything that a change has to pass
 
 test: ## Install what tests need, then make check
 	@scripts/setup test
@@ -102,12 +113,15 @@ fuzz: assets ## Fuzz each target for FUZZTIME (20s)
 	  done; \
 	done
 
-bench: build ## Benchmarks of packages, then e2e/bench: what is promised of speed and memory, beside the plain thing
+bench: build ## Benchmarks of packages, then what is promised of speed and memory, into docs/benchmarks.md
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
-	go run ./e2e/bench -bin $(BIN)
+	go run ./e2e/bench -bin $(BIN) -report docs/benchmarks.md
 
 soak: assets ## The tests that take minutes: millions of rows, long chaos (build tag soak)
 	go test -tags soak -run Soak -count=1 -timeout 60m -v $(PACKAGES)
+
+chaos: build ## Two replicas under load and faults on Sentinel and cluster, 5 minutes each; CHAOS="-seed 17 -for 40s -world cluster"
+	go run ./e2e/chaos -bin $(BIN) $(CHAOS)
 
 clean: ## Remove what was built; keep data/
 	rm -rf bin node_modules

@@ -9,14 +9,15 @@ AWAY = (OSError, http.client.HTTPException)  # no answer, or (HTTPError) one tha
 stop = threading.Event()
 
 
-def handle(payload):
-    """Does the work and returns the result. It may run twice for one invocation. If it raises, it runs again later."""
+def handle(payload, cid):
+    """Does the work and returns the result. It may run twice. If it raises, it runs again later. For a code: call("translate", 5, cid, …)"""
     return {"total": sum(line["price"] * line["count"] for line in payload["lines"])}
 
 
-def call(path, patience, **body):
-    """Sends a call, for patience seconds again and again until the server takes or refuses it."""
-    request = urllib.request.Request(f"{URL}/api/v1/broker/{path}", json.dumps(body).encode(), {"Authorization": "Bearer " + TOKEN})
+def call(path, patience, cid="", **body):
+    """Sends a call, for patience seconds again and again until it is taken or refused. What it meets and changes leads back to cid."""
+    headers = {"Authorization": "Bearer " + TOKEN, "X-Correlation-Id": cid}
+    request = urllib.request.Request(f"{URL}/api/v1/{path}", json.dumps(body).encode(), headers)
     end = time.monotonic() + patience
     while True:
         try:
@@ -29,7 +30,7 @@ def call(path, patience, **body):
 
 
 def work(cid, lease, payload):
-    path, done = f"invocations/{cid}/", threading.Event()
+    path, done = f"broker/invocations/{cid}/", threading.Event()
 
     def extend():  # while handle takes its time
         while not done.wait(LEASE / 3):
@@ -37,7 +38,7 @@ def work(cid, lease, payload):
 
     threading.Thread(target=extend, daemon=True).start()
     try:
-        verb, outcome = "ack", {"result": handle(payload)}
+        verb, outcome = "ack", {"result": handle(payload, cid)}
     except Exception as e:
         verb, outcome = "nack", {"error": f"{type(e).__name__}: {e}"}
     done.set()
@@ -48,12 +49,11 @@ def work(cid, lease, payload):
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, lambda *_: stop.set()), signal.signal(signal.SIGTERM, lambda *_: stop.set())
     service, me = urllib.parse.quote(sys.argv[1], safe=""), f"{socket.gethostname()}-{os.getpid()}"
     while not stop.is_set():
         try:
-            for i in call(f"services/{service}/receive", 0, wait_ms=5000, lease_ms=int(LEASE * 1000), worker=me)["invocations"]:
+            for i in call(f"broker/services/{service}/receive", 0, wait_ms=5000, lease_ms=int(LEASE * 1000), worker=me)["invocations"]:
                 work(i["cid"], i["lease"], i["payload"])
         except AWAY as e:
             print(f"no work: {e}", file=sys.stderr)

@@ -5,24 +5,16 @@ package e2e_test
 import (
 	"net/http"
 	"testing"
-
-	"github.com/playwright-community/playwright-go"
 )
 
-// TestAccessible has axe look for what keeps people out, on all pages, in light and dark: WCAG 2.1, A and AA.
+// TestAccessible has axe look at what is not on a page before somebody asks for it. TestWalk looks at all that is.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	in := start(t, options{})
-	s := in.client(t).seed("a\nvalue of\ttwo lines ")
+	in.client(t).create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
 	p := in.browse(t, browsing{})
-	p.expects(http.StatusNotFound)
-	must(t, p.AddInitScript(playwright.Script{Path: &world.axe})) // past the policy, which would refuse it as a script of the page
-	for _, path := range s.paths {
-		p.visit(path)
-		p.accessible(path)
-	}
+	p.looks()
 
-	// What is not there before somebody asks for it.
 	p.visit("/dictionaries/translations")
 	row := p.row("translation", "Bonaire")
 	p.menu(row)
@@ -44,29 +36,30 @@ func TestAccessible(t *testing.T) {
 	p.visit("/account")
 	p.click(p.Locator(".user summary"))
 	p.accessible("the menu of the user")
-	must(t, p.Context().ClearCookies())
-	p.visit("/login")
-	p.accessible("/login")
 }
 
-// accessible reports what axe finds on the page as it is now. In the dark only what colours decide can be otherwise than in the light.
-func (p *page) accessible(where string) {
-	p.t.Helper()
-	for _, look := range []struct {
-		scheme *playwright.ColorScheme
-		run    []string
-	}{
-		{playwright.ColorSchemeDark, []string{"color-contrast", "link-in-text-block"}},
-		{playwright.ColorSchemeLight, []string{"wcag2a", "wcag2aa", "wcag21a", "wcag21aa"}},
+// TestWrongFields sends forms with mistakes: each wrong field says what is wrong with it, also to those who only hear the page.
+func TestWrongFields(t *testing.T) {
+	t.Parallel()
+	in := start(t, options{})
+	p := in.browse(t, browsing{untraced: true})
+	p.expects(http.StatusUnprocessableEntity, http.StatusUnauthorized)
+	p.looks()
+	p.visit("/")
+	for path, body := range map[string]string{
+		"/settings/users":            "name=a+b&role=viewer&password=x",
+		"/settings/tokens":           "name=&role=viewer&days=90",
+		"/settings/webhooks":         "service=a+b&url=ftp%3A%2F%2Fx&timeout=never&version=0",
+		"/account/password":          "old=x&new=y&again=z",
+		"/dictionaries/entries":      "system=a+b&key=&value=x",
+		"/dictionaries/translations": "system1=a+b&key1=&value1=x&system2=&key2=b&value2=",
+		"/broker/publish":            "channel=a+b&message=%7B&op=1",
+		"/broker/invoke":             "service=a+b&payload=%7B&attempts=many&op=1",
+		"/redis/keys/bulk":           "match=&do=delete",
+		"/stats/settings":            "minutes=never&hours=never",
 	} {
-		must(p.t, p.EmulateMedia(playwright.PageEmulateMediaOptions{ColorScheme: look.scheme}))
-		found, err := p.Evaluate(`async (run) => {
-			const { violations } = await axe.run(document, { runOnly: run, resultTypes: ["violations"] });
-			return violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html + "\n\t" + n.failureSummary));
-		}`, look.run)
-		must(p.t, err)
-		for _, violation := range found.([]any) {
-			p.t.Errorf("%s, %s: %v", where, *look.scheme, violation)
-		}
+		p.send(path, body)
+		must(t, p.Locator("[aria-invalid=true]").First().WaitFor())
+		p.accessible("mistakes sent to " + path)
 	}
 }

@@ -3,7 +3,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/playwright-community/playwright-go"
@@ -93,4 +95,12 @@ func TestInvocationWithoutScript(t *testing.T) {
 	p.becomes("done")
 	p.says(p.GetByTestId("payload"), "12345678901234567890.10")
 	p.says(p.GetByTestId("result"), "fine")
+}
+
+// isDead returns nil when a dead letter of the service is there.
+func (a *api) isDead(service string) error {
+	if n := len(list[struct{ CID string }](a, "/broker/services/"+url.PathEscape(service)+"/dead")); n == 0 {
+		return fmt.Errorf("%s has no dead letter", service)
+	}
+	return nil
 }

@@ -25,7 +25,7 @@ func TestFirstDay(t *testing.T) {
 	p.fill(p.field("Name"), admin)
 	p.fill(p.field("Password"), password)
 	p.click(p.button("Sign in"))
-	p.sees(p.heading("Overview"), p.GetByText("No dictionaries yet"), p.link("Import a file"))
+	p.sees(p.heading("Overview"), p.heading("First steps"), p.link("Import a file"), p.link("Make a token"))
 
 	p.visit("/dictionaries/misses")
 	p.sees(p.GetByText("No misses"))

@@ -23,13 +23,15 @@ type browsing struct {
 	noScript bool
 	phone    bool
 	agent    string // User-Agent, "" = the browser's own
+	untraced bool   // for those who go through many pages: a trace of them all takes longer than the pages
 }
 
 // page is a tab in a browser of its own, with its helpers for a test. What people do not see fails the test too: exceptions, errors
 // in the console, and what the content security policy has refused.
 type page struct {
 	playwright.Page
-	t *testing.T
+	t      *testing.T
+	traced bool
 
 	mu       sync.Mutex
 	trouble  []string
@@ -57,10 +59,12 @@ func (in *instance) browse(t *testing.T, o browsing) *page {
 	must(t, err)
 	ctx.SetDefaultTimeout(float64(patience.Milliseconds()))
 	must(t, ctx.AddInitScript(playwright.Script{Content: playwright.String(reports)}))
-	must(t, ctx.Tracing().Start(playwright.TracingStartOptions{Snapshots: playwright.Bool(true)}))
+	if !o.untraced {
+		must(t, ctx.Tracing().Start(playwright.TracingStartOptions{Snapshots: playwright.Bool(true)}))
+	}
 	tab, err := ctx.NewPage()
 	must(t, err)
-	p := &page{Page: tab, t: t}
+	p := &page{Page: tab, t: t, traced: !o.untraced}
 	tab.OnPageError(func(err error) { p.note("exception: " + err.Error()) })
 	tab.OnConsole(func(m playwright.ConsoleMessage) {
 		if m.Type() == "error" {
@@ -124,8 +128,10 @@ func (p *page) close() {
 		if _, err := p.Screenshot(playwright.PageScreenshotOptions{Path: playwright.String(path + ".png")}); err != nil {
 			p.t.Errorf("screenshot: %v", err)
 		}
-		if err := p.Context().Tracing().Stop(path + ".zip"); err != nil {
-			p.t.Errorf("trace: %v", err)
+		if p.traced {
+			if err := p.Context().Tracing().Stop(path + ".zip"); err != nil {
+				p.t.Errorf("trace: %v", err)
+			}
 		}
 		p.t.Logf("the page was at %s: see e2e/%s.png and .zip", p.URL(), path)
 	}

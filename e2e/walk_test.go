@@ -3,185 +3,189 @@
 package e2e_test
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
-	"io"
-	"mime/multipart"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/playwright-community/playwright-go"
+
+	"webadmin/internal/handlers"
 )
 
-// site is a store with one of everything that pages show, and the addresses of all pages on it.
-type site struct {
-	entry       entry
-	translation translation
-	missed      translation
-	upload      string // address
-	paths       []string
+// noPages are the routes of GET that no walk goes to, and why: they answer with something else than a page.
+var noPages = map[string]string{
+	"static": "files", "healthz": "probe", "readyz": "probe", "metrics": "probe",
+	"dict":                      "leads to its first page",
+	"dict.choices":              "part of a form",
+	"dict.export":               "file",
+	"dict.upload.rejects":       "file",
+	"audit.export":              "file",
+	"lua.archive":               "file",
+	"lua.download":              "file",
+	"lua.debug.stream":          "stream",
+	"broker.channel.facts":      "refreshes a part",
+	"broker.channel.stream":     "stream",
+	"broker.channel.data":       "file",
+	"broker.invocation.payload": "file",
+	"broker.invocation.result":  "file",
+	"redis.info.live":           "refreshes a part",
+	"redis.memory.job":          "refreshes a part",
+	"redis.console.stream":      "stream",
+	"redis.batch.replies":       "file",
 }
 
-// seed fills an empty store; value stands wherever people or programs may put a value.
-func (a *api) seed(value string) site {
-	a.t.Helper()
-	var s site
-	a.create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
-	s.translation = a.create(of("CRM", "COUNTRY", value, "PORTAL", "name", value))[0]
-	s.entry = a.entries("system", "CRM", "value", value)[0]
-	s.missed = of("CRM", "COUNTRY", "missing "+value, "PORTAL", "name", "")
-	a.translate(s.missed)
-	eventually(a.t, func() error { // misses are written every second
-		if n := len(list[translation](a, "/dictionary/misses")); n != 1 {
-			return fmt.Errorf("%d misses", n)
-		}
-		return nil
-	})
-	s.upload = a.upload(value+".csv", csv(`CRM,COUNTRY,BQ,PORTAL,name,"`+strings.ReplaceAll(value, `"`, `""`)+`"`, "CRM,,x,y,z", "CRM,COUNTRY,FR,PORTAL,name,France"))
-	a.post("/settings/tokens", url.Values{"name": {"program"}, "role": {"viewer"}, "days": {"90"}})
-	a.user("vera", "viewer")
-	a.call(http.MethodPut, "/lua/programs/walk", "local unused = 1\nlocal text = [==["+value+"]==]\nreturn {KEYS, ARGV, text}", nil)
-	a.command("HSET", value, value, value)
-	a.call(http.MethodPost, "/lua/programs/walk/run", map[string][]string{"keys": {value}, "values": {value}}, nil)
-
-	q := url.QueryEscape(value)
-	lookup := "?system1=CRM&key1=COUNTRY&value1=" + q + "&system2=PORTAL&key2=name"
-	s.paths = []string{"/"}
-	for _, item := range []string{"entries/" + s.entry.ID, "translations/" + s.translation.ID} {
-		kind, _, _ := strings.Cut(item, "/")
-		for _, path := range []string{kind, kind + "?q=" + q, kind + "/new", item, item + "/edit", item + "/delete"} {
-			s.paths = append(s.paths, "/dictionaries/"+path)
-		}
-	}
-	s.paths = append(s.paths,
-		"/dictionaries/translations"+lookup,
-		"/dictionaries/translations/new"+lookup,
-		"/dictionaries/translate",
-		"/dictionaries/translate"+lookup+"&system=PORTAL&key=name&value="+q,
-		"/dictionaries/translate"+lookup+"x",
-		"/dictionaries/transfer",
-		s.upload,
-		"/dictionaries/misses",
-		"/dictionaries/changes",
-		"/dictionaries/changes/2",
-		"/lua",
-		"/lua?q="+q,
-		"/lua/-/scratch",
-		"/lua/walk",
-		"/lua/walk?key="+q+"&value="+q,
-		"/lua/walk/versions",
-		"/lua/walk/runs",
-		"/lua/walk/delete",
-		"/lua/kvdb.rename_if_exists",
-		"/stats/trends",
-		"/stats/trends?view=all&own=1",
-		"/stats/summary",
-		"/stats/summary?period=own&compare=own",
-		"/stats/service?name=translate",
-		"/stats/slow?period=own",
-		"/stats/settings",
-		"/redis/info",
-		"/redis/slowlog",
-		"/redis/clients",
-		"/redis/memory",
-		"/redis/keys",
-		"/redis/keys?match="+q,
-		"/redis/key?key="+q,
-		"/redis/console",
-		"/redis/console/batch",
-		"/audit",
-		"/audit?object="+q,
-		"/settings/users",
-		"/settings/users/vera",
-		"/settings/tokens",
-		"/settings/sessions",
-		"/account",
-		"/nowhere/"+url.PathEscape(value),
-		"/api/docs",
-	)
-	return s
-}
-
-// upload has a file checked, and returns the address of the page that shows it.
-func (a *api) upload(name, text string) string {
-	a.t.Helper()
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	for field, value := range map[string]string{"mode": "merge", "format": "csv"} {
-		must(a.t, form.WriteField(field, value))
-	}
-	file, err := form.CreateFormFile("file", name)
-	must(a.t, err)
-	_, err = io.WriteString(file, text)
-	must(a.t, err)
-	must(a.t, form.Close())
-	resp, err := a.web.Post(a.url+"/dictionaries/transfer", form.FormDataContentType(), &body)
-	must(a.t, err)
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		a.t.Fatalf("upload: %s", resp.Status)
-	}
-	path := resp.Request.URL.Path
-	eventually(a.t, func() error {
-		if !strings.Contains(a.get(path), `data-testid="decide"`) {
-			return fmt.Errorf("the file is not checked")
-		}
-		return nil
-	})
-	return path
-}
-
-// hostile is text that would be markup, a script or another attribute if a page forgot to escape it.
-const hostile = `"><em>x</em><img src=x onerror="window.__pwned=1"><script>window.__pwned=1</script>' onfocus='window.__pwned=1`
-
-// TestValuesAreText shows hostile values on every page that can show a value.
-func TestValuesAreText(t *testing.T) {
+// TestWalk goes to every page there is, as it is on a desk and on a phone, in light and dark: nobody is kept out, nothing moves by
+// itself, nothing is wider than the screen, and every page has a name of its own. A page that it does not visit fails it.
+func TestWalk(t *testing.T) {
 	t.Parallel()
-	in := start(t, options{args: []string{"--name", "<em>x</em><img src=x onerror=alert(1)>"}})
-	a := in.client(t)
-	s := a.seed(hostile)
-	a.post("/settings/tokens", url.Values{"name": {"<em>token</em>"}, "role": {"viewer"}, "days": {"90"}})
-	p := in.browse(t, browsing{agent: hostile})
-	p.expects(http.StatusNotFound)
-	clean := func(where string) {
-		t.Helper()
-		got, err := p.Evaluate(`() => [window.__pwned ?? "", document.querySelectorAll("em, [onerror], [onfocus], script:not([src]), img:not(.cm-widgetBuffer)").length].join()`)
-		must(t, err)
-		if got != ",0" {
-			t.Errorf("%s: markup of a value is in the page: %v", where, got)
+	in := start(t, options{args: []string{"--name", "production-eu-west"}})
+	s := in.client(t).seed("a\nvalue of\ttwo lines " + strings.Repeat("long", 60))
+	before := len(in.log.String())
+	t.Run("looks", func(t *testing.T) {
+		for _, phone := range []bool{false, true} {
+			t.Run(map[bool]string{false: "desk", true: "phone"}[phone], func(t *testing.T) {
+				t.Parallel()
+				in.walk(t, browsing{phone: phone}, append(slices.Clone(s.paths), "/lua/-/busy"))
+			})
+		}
+		t.Run("viewer", func(t *testing.T) {
+			t.Parallel()
+			in.walk(t, browsing{user: "vera"}, []string{"/dictionaries/translations", "/settings/users"}) // the second is refused
+		})
+		t.Run("nobody", func(t *testing.T) {
+			t.Parallel()
+			in.walk(t, browsing{nobody: true}, []string{"/login"})
+		})
+	})
+
+	table := map[string]bool{}
+	for _, row := range handlers.Routes() {
+		table[row.Name] = row.Method == http.MethodGet && !strings.HasPrefix(row.Path, "/api/")
+	}
+	for name := range noPages {
+		if !table[name] {
+			t.Errorf("there is no route %s to be left out", name)
 		}
 	}
-	shown := map[string]string{
-		"/dictionaries/translations":                     hostile,
-		"/dictionaries/entries":                          hostile,
-		"/dictionaries/misses":                           "missing " + hostile,
-		"/dictionaries/changes/2":                        hostile,
-		s.upload:                                         hostile,
-		"/settings/sessions":                             hostile,
-		"/settings/tokens":                               "<em>token</em>",
-		"/dictionaries/translations/" + s.translation.ID: hostile,
+	eventually(t, func() error { // a request is logged after it was answered
+		seen := in.log.routes(before)
+		var missing []string
+		for name, page := range table {
+			if page && noPages[name] == "" && !seen[name] {
+				missing = append(missing, name)
+			}
+		}
+		slices.Sort(missing)
+		if missing != nil {
+			return fmt.Errorf("no visit of %v: give their addresses to the site, so that they are looked at", missing)
+		}
+		return nil
+	})
+}
+
+// TestWalkEmpty looks at the pages of a store with nothing in it.
+func TestWalkEmpty(t *testing.T) {
+	t.Parallel()
+	in := start(t, options{})
+	in.walk(t, browsing{}, in.client(t).seedless())
+}
+
+// routes returns the routes that were asked for since the log was so long.
+func (l *serverLog) routes(since int) map[string]bool {
+	seen := map[string]bool{}
+	for line := range strings.SplitSeq(l.String()[since:], "\n") {
+		var r struct{ Method, Route string }
+		if json.Unmarshal([]byte(line), &r) == nil && r.Method == http.MethodGet {
+			seen[r.Route] = true
+		}
 	}
-	for _, path := range append(s.paths, "/login") {
+	return seen
+}
+
+// rules are those of axe that pages keep. What only colours decide is looked at in the dark, too.
+var (
+	rules   = []string{"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"}
+	colours = []string{"color-contrast", "link-in-text-block"}
+)
+
+// walk goes through the pages with whoever browses.
+func (in *instance) walk(t *testing.T, o browsing, paths []string) {
+	t.Helper()
+	o.untraced = true
+	p := in.browse(t, o)
+	p.expects(http.StatusNotFound, http.StatusForbidden, http.StatusServiceUnavailable)
+	p.looks()
+	if !o.phone {
+		must(t, p.SetViewportSize(1440, 900))
+	}
+	titles := map[string]string{}
+	for _, path := range paths {
 		p.visit(path)
-		if text := shown[path]; text != "" {
-			p.says(p.Locator("main"), text)
+		p.standing(path)
+		p.accessible(path)
+		if o.phone {
+			p.fits(path)
 		}
-		clean(path)
+		name, err := p.Title()
+		must(t, err)
+		bare, _, _ := strings.Cut(p.URL(), "?") // where it has led to
+		if other, is := titles[name]; is && other != bare {
+			t.Errorf("%s and %s have the same title: %s", other, bare, name)
+		}
+		titles[name] = bare
 	}
-	// What scripts put into a page.
-	p.visit("/dictionaries/translations")
-	p.fill(p.search("Any of the six fields"), "<em>")
-	p.counts(p.GetByTestId("translation"), 1)
-	p.click(p.GetByTestId("translation").Locator("[data-focus]"))
-	p.fill(p.input("To value"), hostile+hostile)
-	p.keys("Enter")
-	p.says(p.GetByTestId("translation"), hostile+hostile)
-	p.says(p.toasts(), "<em>x</em>")
-	p.click(p.menu(p.GetByTestId("translation")).GetByText("Delete…"))
-	p.says(p.GetByTestId("deletion"), "<em>x</em>")
-	clean("the list after an edit")
-	p.visit("/dictionaries/misses")
-	p.click(p.GetByTestId("miss").GetByRole("button")) // dismiss
-	p.says(p.toasts(), "<em>x</em>")
-	clean("the misses after a dismissal")
+}
+
+// looks makes the script known that looks at pages; past the policy, which would refuse it as a script of the page.
+func (p *page) looks() {
+	p.t.Helper()
+	look := "testdata/look.js"
+	must(p.t, p.AddInitScript(playwright.Script{Path: &world.axe}))
+	must(p.t, p.AddInitScript(playwright.Script{Path: &look}))
+}
+
+// standing reports what has moved on the page by itself, up to when all that is live has refreshed once.
+func (p *page) standing(where string) {
+	p.t.Helper()
+	moved, err := p.Evaluate(`async () => { await look.refresh(); return look.moved(); }`)
+	must(p.t, err)
+	if moved != "" {
+		p.t.Errorf("%s moves by itself: %v", where, moved)
+	}
+}
+
+// fits reports what is wider than a phone, and than a small one.
+func (p *page) fits(where string) {
+	p.t.Helper()
+	for _, width := range []int{320, 390} {
+		must(p.t, p.SetViewportSize(width, 844))
+		wide, err := p.Evaluate(`() => look.wide()`)
+		must(p.t, err)
+		if wide != "" {
+			p.t.Errorf("%s is wider than the screen: %v", where, wide)
+		}
+	}
+}
+
+// accessible reports what axe finds on the page as it is now, and what somebody who only hears it would miss.
+func (p *page) accessible(where string) {
+	p.t.Helper()
+	for _, pass := range []struct {
+		scheme *playwright.ColorScheme
+		script string
+		only   []string
+	}{
+		{playwright.ColorSchemeDark, `look.axe`, colours},
+		{playwright.ColorSchemeLight, `async (only) => [...await look.axe(only), ...look.heard()]`, rules},
+	} {
+		must(p.t, p.EmulateMedia(playwright.PageEmulateMediaOptions{ColorScheme: pass.scheme}))
+		found, err := p.Evaluate(pass.script, pass.only)
+		must(p.t, err)
+		for _, violation := range found.([]any) {
+			p.t.Errorf("%s, %s: %v", where, *pass.scheme, violation)
+		}
+	}
 }

@@ -47,7 +47,7 @@ type Config struct {
 	LogLevel       string
 }
 
-// option is one row of the table that flags, environment, help, README and masking are made from.
+// option is one row of the table that flags, environment, help, docs/configuration.md and masking are made from.
 type option struct {
 	name   string            // of the flag, without dashes
 	arg    string            // what its value is called in the help; "" = a switch

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the configuration table into README.md")
+var update = flag.Bool("update", false, "write the configuration table into docs/configuration.md")
 
 const longKey = "0123456789abcdef0123456789abcdef"
 
@@ -148,11 +148,11 @@ func TestOptionsAreWhole(t *testing.T) {
 	}
 }
 
-// The README's table is made from the option table: go test ./cmd/webadmin -run README -update
-func TestREADMEHasTheConfiguration(t *testing.T) {
+// The document's table is made from the option table: go test ./cmd/webadmin -run Configuration -update
+func TestTheDocumentHasTheConfiguration(t *testing.T) {
 	const (
-		path       = "../../README.md"
-		begin, end = "<!-- configuration: made by go test ./cmd/webadmin -run README -update -->\n", "<!-- end of configuration -->\n"
+		path       = "../../docs/configuration.md"
+		begin, end = "<!-- configuration: made by go test ./cmd/webadmin -run Configuration -update -->\n", "<!-- end of configuration -->\n"
 	)
 	var want strings.Builder
 	want.WriteString("| flag | variable | default | what |\n|---|---|---|---|\n")
@@ -174,7 +174,7 @@ func TestREADMEHasTheConfiguration(t *testing.T) {
 	before, rest, ok := strings.Cut(string(text), begin)
 	got, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatal("README.md has no place for the configuration table")
+		t.Fatal(path + " has no place for the table")
 	}
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+want.String()+end+after), 0o644); err != nil {
@@ -183,6 +183,6 @@ func TestREADMEHasTheConfiguration(t *testing.T) {
 		return
 	}
 	if diff := cmp.Diff(want.String(), got); diff != "" {
-		t.Errorf("README.md is stale; run with -update (-want +got):\n%s", diff)
+		t.Errorf("docs/configuration.md is stale; run with -update (-want +got):\n%s", diff)
 	}
 }

@@ -10,28 +10,35 @@ import (
 	"time"
 
 	"webadmin/internal/broker"
+	"webadmin/internal/dict"
 )
 
-// The demo has a service that takes orders, and somebody who sends them: some fail at first, and a few for good.
+// The demo has a service that takes orders, and somebody who sends them: some fail at first, and those to a country that nobody has
+// mapped fail for good, until somebody adds the translation and retries them.
 const (
 	demoOrders  = "demo:orders"
 	demoStock   = "demo:stock" // channel that says what was sold
 	demoEvery   = 2 * time.Second
 	demoAtFirst = 40 // orders, so that no page is empty
+	demoMissing = 20 // one order of so many is to the country without a translation
+	unmapped    = "XK"
 )
 
-var demoArticles = []string{"apple", "bicycle", "candle", "drum", "envelope"}
+var (
+	demoArticles  = []string{"apple", "bicycle", "candle", "drum", "envelope"}
+	demoCountries = []string{"AW", "BR", "DE", "FR", "JP", "PL"}
+)
 
 // handleDemo has this process take the orders of the demo.
 func (s *stores) handleDemo() {
-	s.broker.Handle(func(service string) bool { return service == demoOrders }, broker.HandlerBuiltin, takeOrder)
+	s.broker.Handle(func(service string) bool { return service == demoOrders }, broker.HandlerBuiltin, s.takeOrder)
 }
 
-// takeOrder is the demo's handler: it takes a while, knows the customers but for a few, and sometimes has to be asked again.
-func takeOrder(ctx context.Context, d broker.Delivery) ([]byte, error) {
-	var order struct{ Customer int }
-	if err := json.Unmarshal(d.Payload, &order); err != nil {
-		return nil, &broker.PermanentError{Err: fmt.Errorf("this is no order: %w", err)}
+// takeOrder is the demo's handler: it takes a while, looks up how the billing system calls the country, and sometimes has to be asked again.
+func (s *stores) takeOrder(ctx context.Context, d broker.Delivery) ([]byte, error) {
+	var order struct{ Country string }
+	if err := json.Unmarshal(d.Payload, &order); err != nil || order.Country == "" {
+		return nil, &broker.PermanentError{Err: errors.New("this is no order: it names no country")}
 	}
 	work := time.NewTimer(time.Duration(5+rand.ExpFloat64()*20) * time.Millisecond)
 	defer work.Stop()
@@ -40,13 +47,17 @@ func takeOrder(ctx context.Context, d broker.Delivery) ([]byte, error) {
 		return nil, context.Cause(ctx)
 	case <-work.C:
 	}
-	switch {
-	case order.Customer >= 1049:
-		return nil, &broker.PermanentError{Err: fmt.Errorf("the customer %d is not known", order.Customer)}
-	case rand.IntN(100) < 6:
+	if rand.IntN(100) < 6 {
 		return nil, errors.New("the warehouse does not answer")
 	}
-	return fmt.Appendf(nil, `{"accepted":true,"in_days":%d}`, 1+rand.IntN(5)), nil
+	country, err := s.dict.Translate(ctx, dict.Query{System1: "CRM", Key1: "COUNTRY_CODE", Value1: order.Country, System2: "BILLING", Key2: "COUNTRY_CODE"})
+	if err != nil {
+		return nil, err
+	}
+	if !country.Found {
+		return nil, &broker.PermanentError{Err: fmt.Errorf("CRM COUNTRY_CODE %s has no translation to BILLING COUNTRY_CODE", order.Country)}
+	}
+	return fmt.Appendf(nil, `{"accepted":true,"country":%q,"in_days":%d}`, country.Value2, 1+rand.IntN(5)), nil
 }
 
 // demoTraffic sends orders until ctx ends, to a store that has the demo data: the service is known there.
@@ -61,7 +72,7 @@ func (s *stores) demoTraffic(ctx context.Context, logger *slog.Logger) error {
 		}
 		_, err := s.broker.Service(ctx, demoOrders)
 		if err == nil {
-			err = s.sendOrder(ctx)
+			err = s.sendOrder(ctx, rand.IntN(demoMissing))
 		}
 		if err != nil && ctx.Err() == nil {
 			logger.Debug("demo traffic", "error", err)
@@ -69,10 +80,14 @@ func (s *stores) demoTraffic(ctx context.Context, logger *slog.Logger) error {
 	}
 }
 
-// sendOrder invokes the demo's services once.
-func (s *stores) sendOrder(ctx context.Context) error {
+// sendOrder invokes the demo's services once; n is the number of the order.
+func (s *stores) sendOrder(ctx context.Context, n int) error {
 	article, pieces := demoArticles[rand.IntN(len(demoArticles))], 1+rand.IntN(9)
-	order := fmt.Appendf(nil, `{"article":%q,"pieces":%d,"customer":%d}`, article, pieces, 1000+rand.IntN(50))
+	country := demoCountries[rand.IntN(len(demoCountries))]
+	if n%demoMissing == 0 {
+		country = unmapped
+	}
+	order := fmt.Appendf(nil, `{"article":%q,"pieces":%d,"country":%q}`, article, pieces, country)
 	call := broker.Call{Service: demoOrders, Payload: order, MaxAttempts: 3, By: "demo"}
 	switch rand.IntN(10) {
 	case 0:
@@ -93,8 +108,8 @@ func (s *stores) sendOrder(ctx context.Context) error {
 
 // sendFirstOrders makes the demo's services known.
 func (s *stores) sendFirstOrders(ctx context.Context) error {
-	for range demoAtFirst {
-		if err := s.sendOrder(ctx); err != nil {
+	for n := range demoAtFirst {
+		if err := s.sendOrder(ctx, n); err != nil {
 			return err
 		}
 	}

@@ -138,12 +138,12 @@ func (b *bench) invoking() error {
 		}
 		ratios, ours, raw = append(ratios, r1/r2), append(ours, r1), append(raw, r2)
 	}
-	b.atLeast("invocations, end to end, against XADD alone", median(ratios), 0.4, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(raw)))
+	b.atLeast("invocations, end to end, against XADD alone", median(ratios), 0.4, pair("%.0f/s", median(ours), median(raw)))
 	other, err := b.asynq()
 	if err != nil {
 		return fmt.Errorf("asynq: %w", err)
 	}
-	b.atLeast("invocations, end to end, against asynq", median(ours)/other, 5, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), other))
+	b.atLeast("invocations, end to end, against asynq", median(ours)/other, 5, pair("%.0f/s", median(ours), other))
 	return nil
 }
 
@@ -311,8 +311,8 @@ func (b *bench) latency() error {
 		p50, p99 = append(p50, q1[0]/q2[0]), append(p99, q1[1]/q2[1])
 		ours50, raw50, ours99, raw99 = append(ours50, q1[0]), append(raw50, q2[0]), append(ours99, q1[1]), append(raw99, q2[1])
 	}
-	b.atMost("from invoke to handler, p50, against XREADGROUP", median(p50), 2, fmt.Sprintf("%.0f µs and %.0f µs", median(ours50), median(raw50)))
-	b.atMost("from invoke to handler, p99, against XREADGROUP", median(p99), 3, fmt.Sprintf("%.0f µs and %.0f µs", median(ours99), median(raw99)))
+	b.atMost("from invoke to handler, p50, against XREADGROUP", median(p50), 2, pair("%.0f µs", median(ours50), median(raw50)))
+	b.atMost("from invoke to handler, p99, against XREADGROUP", median(p99), 3, pair("%.0f µs", median(ours99), median(raw99)))
 	return nil
 }
 
@@ -330,7 +330,7 @@ func (b *bench) fanOut() error {
 		}
 		ratios, ours, raw = append(ratios, r1/r2), append(ours, r1), append(raw, r2)
 	}
-	b.atLeast("messages to 16 subscribers, against PUBLISH", median(ratios), 0.5, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(raw)))
+	b.atLeast("messages to 16 subscribers, against PUBLISH", median(ratios), 0.5, pair("%.0f/s", median(ours), median(raw)))
 	return nil
 }
 
@@ -428,7 +428,7 @@ func (b *bench) waiting() error {
 	if err != nil {
 		return err
 	}
-	b.atMost("memory with a million waiting against a thousand", two/one, 1.2, fmt.Sprintf("%.0f MiB and %.0f MiB", two, one))
+	b.atMost("memory with a million waiting against a thousand", two/one, 1.2, pair("%.0f MiB", two, one))
 	return nil
 }
 

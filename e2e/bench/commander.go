@@ -200,7 +200,7 @@ func (b *bench) commanderStarts(v *rival) error {
 		}
 		one, two = append(one, ours.Seconds()), append(two, theirs.Seconds())
 	}
-	b.atMost("start to first answer against redis-commander", median(one)/median(two), 0.3, fmt.Sprintf("%.0f ms and %.0f ms", 1e3*median(one), 1e3*median(two)))
+	b.atMost("start to first answer against redis-commander", median(one)/median(two), 0.3, pair("%.0f ms", 1e3*median(one), 1e3*median(two)))
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (b *bench) commanderBytes(v *rival, ours site) error {
 	if err != nil {
 		return err
 	}
-	b.atMost("bytes of the first load against redis-commander", float64(mine)/float64(theirs), 0.1, fmt.Sprintf("%d KB and %d KB", mine/1000, theirs/1000))
+	b.atMost("bytes of the first load against redis-commander", float64(mine)/float64(theirs), 0.1, pair("%.0f KB", float64(mine)/1000, float64(theirs)/1000))
 	return nil
 }
 
@@ -281,7 +281,7 @@ func (b *bench) commanderKeys(v *rival, a *app) error {
 		}
 		mine = append(mine, took)
 	}
-	b.atMost("first keys of 1,000,000 against redis-commander", median(mine)/theirs, 0.01, fmt.Sprintf("%.1f ms and %.0f ms", 1e3*median(mine), 1e3*theirs))
+	b.atMost("first keys of 1,000,000 against redis-commander", median(mine)/theirs, 0.01, pair("%.1f ms", 1e3*median(mine), 1e3*theirs))
 	for range 3 {
 		if _, err := v.get(v.tree + "/" + someFolder); err != nil {
 			return err
@@ -303,14 +303,14 @@ func (b *bench) commanderKeys(v *rival, a *app) error {
 		return err
 	}
 	two, err := memory(v.cmd.Process.Pid, "VmRSS")
-	b.atMost("memory after browsing against redis-commander", one/two, 0.2, fmt.Sprintf("%.0f MiB and %.0f MiB", one, two))
+	b.atMost("memory after browsing against redis-commander", one/two, 0.2, pair("%.0f MiB", one, two))
 	return err
 }
 
 // commanderRate: what its page fetches to show a key, and the API call for the same here, from 16 clients.
 func (b *bench) commanderRate(v *rival, a *app) error {
 	ours := site{url: a.url}
-	var rates, tails, mine, theirs []float64
+	var rates, tails, mine, theirs, myTail, theirTail []float64
 	for i := range rounds {
 		one, oneTail, err := pound(ours, "/api/v1/kvdb/key?key="+url.QueryEscape(someKey), a.token, connections)
 		if err != nil {
@@ -323,11 +323,11 @@ func (b *bench) commanderRate(v *rival, a *app) error {
 		if i > 0 {
 			rates, tails = append(rates, one/two), append(tails, oneTail[99]/twoTail[99])
 			mine, theirs = append(mine, one), append(theirs, two)
+			myTail, theirTail = append(myTail, 1e3*oneTail[99]), append(theirTail, 1e3*twoTail[99])
 		}
 	}
-	sides := fmt.Sprintf("%.0f/s and %.0f/s", median(mine), median(theirs))
-	b.atLeast("keys a second of 16 clients against redis-commander", median(rates), 2.5, sides)
-	b.atMost("p99 of 16 clients against redis-commander", median(tails), 0.5, "")
+	b.atLeast("keys a second of 16 clients against redis-commander", median(rates), 2.5, pair("%.0f/s", median(mine), median(theirs)))
+	b.atMost("p99 of 16 clients against redis-commander", median(tails), 0.5, pair("%.1f ms", median(myTail), median(theirTail)))
 	return nil
 }
 
@@ -403,8 +403,8 @@ func poundOne(host, request string, end time.Time) (times []float64, err error) 
 func (b *bench) beside(a *app) error {
 	at, me := "/api/v1/kvdb/key?key="+url.QueryEscape(someKey), site{url: a.url}
 	for _, other := range []struct{ what, method, path, body string }{
-		{"p50 beside a listing of 1,000,000 keys", http.MethodGet, "/kvdb/keys?limit=100&match=none*", ""},
-		{"p50 beside commands that wait", http.MethodPost, "/kvdb/command", `{"args":["BLPOP","nothing:there","5"]}`},
+		{"p50 beside a listing of 1,000,000 keys against p50 alone", http.MethodGet, "/kvdb/keys?limit=100&match=none*", ""},
+		{"p50 beside commands that wait against p50 alone", http.MethodPost, "/kvdb/command", `{"args":["BLPOP","nothing:there","5"]}`},
 	} {
 		var ratios, alone, with []float64
 		for i := range rounds {
@@ -436,7 +436,7 @@ func (b *bench) beside(a *app) error {
 				ratios, alone, with = append(ratios, two[50]/one[50]), append(alone, one[50]), append(with, two[50])
 			}
 		}
-		b.atMost(other.what, median(ratios), 1.5, fmt.Sprintf("%.2f ms and %.2f ms", 1e3*median(with), 1e3*median(alone)))
+		b.atMost(other.what, median(ratios), 1.5, pair("%.2f ms", 1e3*median(with), 1e3*median(alone)))
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func (b *bench) lua() error {
 		rates, costs = append(rates, r1/r2), append(costs, c1/c2)
 		ours, theirs, cost1, cost2 = append(ours, r1), append(theirs, r2), append(cost1, c1), append(cost2, c2)
 	}
-	b.atLeast("run of a program, requests/s against bare", median(rates), 0.8, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(theirs)))
-	b.atMost("run of a program, CPU a request against bare", median(costs), 2, fmt.Sprintf("%.1f µs and %.1f µs", median(cost1), median(cost2)))
+	b.atLeast("run of a program, requests/s against bare", median(rates), 0.8, pair("%.0f/s", median(ours), median(theirs)))
+	b.atMost("run of a program, CPU a request against bare", median(costs), 2, pair("%.1f µs", median(cost1), median(cost2)))
 	return b.large(a)
 }
 
@@ -106,7 +106,7 @@ func (b *bench) large(a *app) error {
 		return err
 	}
 	peak, err := memory(a.cmd.Process.Pid, "VmHWM")
-	b.atMost("replies of a million elements and of 200 MB, MiB", peak, 300, fmt.Sprintf("in %.1f s; beside it %d translations, %d refused as Redis was busy", took.Seconds(), answered, refused))
+	b.atMost("peak memory, replies of a million elements and 200 MB", peak, 300, single("MiB", fmt.Sprintf("in %.1f s; beside it %d translations, %d refused as Redis was busy", took.Seconds(), answered, refused)))
 	return err
 }
 

@@ -24,7 +24,7 @@ func (b *bench) idle() error {
 	}
 	time.Sleep(3 * time.Second) // let start-up settle: this is about what stays
 	rss, err := memory(a.cmd.Process.Pid, "VmRSS")
-	b.atMost("idle process, MiB", rss, 50, "")
+	b.atMost("memory of an idle process", rss, 50, single("MiB", ""))
 	return err
 }
 
@@ -60,7 +60,7 @@ func (b *bench) page() error {
 			total += size
 			what = append(what, fmt.Sprintf("%s %d", m[1][strings.LastIndexByte(m[1], '/')+1:], size))
 		}
-		b.atMost("first load of "+path+", KB", float64(total)/1000, 60, strings.Join(what, ", "))
+		b.atMost("first load of "+path, float64(total)/1000, 60, single("KB", "bytes: "+strings.Join(what, ", ")))
 	}
 	return nil
 }
@@ -179,8 +179,8 @@ func (b *bench) translate() error {
 		rates, costs = append(rates, r1/r2), append(costs, c1/c2)
 		ours, theirs, cost1, cost2 = append(ours, r1), append(theirs, r2), append(cost1, c1), append(cost2, c2)
 	}
-	b.atLeast("POST /translate, requests/s against bare", median(rates), 0.8, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(theirs)))
-	b.atMost("POST /translate, CPU a request against bare", median(costs), 1.6, fmt.Sprintf("%.1f µs and %.1f µs", median(cost1), median(cost2)))
+	b.atLeast("POST /translate, requests/s against bare", median(rates), 0.8, pair("%.0f/s", median(ours), median(theirs)))
+	b.atMost("POST /translate, CPU a request against bare", median(costs), 1.6, pair("%.1f µs", median(cost1), median(cost2)))
 	return nil
 }
 
@@ -213,7 +213,7 @@ func (b *bench) batch() error {
 			ratios, ours, theirs = append(ratios, 100*rate/raw), append(ours, 100*rate), append(theirs, raw)
 		}
 	}
-	b.atLeast("batch of 100, values/s against raw HMGET", median(ratios), 0.5, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(theirs)))
+	b.atLeast("batch of 100, values/s against raw HMGET", median(ratios), 0.5, pair("%.0f/s", median(ours), median(theirs)))
 	return nil
 }
 
@@ -270,9 +270,9 @@ func (b *bench) importing() error {
 	}
 	slices.Sort(pings)
 	p99 := pings[len(pings)*99/100]
-	b.atMost(fmt.Sprintf("import of %d against a raw pipeline", b.rows), took.Seconds()/raw.Seconds(), 3, fmt.Sprintf("%.2f s and %.2f s", took.Seconds(), raw.Seconds()))
-	b.atMost("import, peak of the process, MiB", peak, 300, "")
-	b.atMost("import, PING beside it, p99 in ms", float64(p99.Microseconds())/1000, 20, fmt.Sprintf("of %d, worst %.1f ms", len(pings), float64(pings[len(pings)-1].Microseconds())/1000))
+	b.atMost(fmt.Sprintf("import of %d against a raw pipeline", b.rows), took.Seconds()/raw.Seconds(), 3, pair("%.2f s", took.Seconds(), raw.Seconds()))
+	b.atMost("import, peak of the process", peak, 300, single("MiB", ""))
+	b.atMost("import, p99 of PING beside it", float64(p99.Microseconds())/1000, 20, single("ms", fmt.Sprintf("of %d, worst %.1f ms", len(pings), float64(pings[len(pings)-1].Microseconds())/1000)))
 	b.app, b.filled = a, true
 	return nil
 }
@@ -385,7 +385,7 @@ func (b *bench) compareLists(what string, many, few func() (time.Duration, error
 			ours, theirs = append(ours, x.Seconds()*1000), append(theirs, y.Seconds()*1000)
 		}
 	}
-	b.atMost(what+", against 1,000 rows", median(ratios), 2, fmt.Sprintf("%.2f ms and %.2f ms", median(ours), median(theirs)))
+	b.atMost(what+", against 1,000 rows", median(ratios), 2, pair("%.2f ms", median(ours), median(theirs)))
 	return nil
 }
 
@@ -447,7 +447,7 @@ func (b *bench) search() error {
 			y := time.Since(start).Seconds()
 			ratios, ours, theirs = append(ratios, x/y), append(ours, x*1000), append(theirs, y*1000)
 		}
-		b.atMost("search, "+q.what+", against HSCAN", median(ratios), 0.3, fmt.Sprintf("%.0f ms and %.0f ms", median(ours), median(theirs)))
+		b.atMost("search, "+q.what+", against HSCAN", median(ratios), 0.3, pair("%.0f ms", median(ours), median(theirs)))
 	}
 	return nil
 }

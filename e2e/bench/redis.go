@@ -29,9 +29,9 @@ func (b *bench) redisPart() error {
 			return err
 		}
 		times[n] = ours
-		b.atMost(fmt.Sprintf("first %d of %d keys against raw SCAN and pipeline", pageKeys, n), ours/raw, 3, fmt.Sprintf("%.2f ms and %.2f ms", 1e3*ours, 1e3*raw))
+		b.atMost(fmt.Sprintf("first %d of %d keys against raw SCAN and pipeline", pageKeys, n), ours/raw, 3, pair("%.2f ms", 1e3*ours, 1e3*raw))
 	}
-	b.atMost("first page of 10,000,000 keys against 10,000", times[mostKeys]/times[fewKeys], 1.5, fmt.Sprintf("%.2f ms and %.2f ms", 1e3*times[mostKeys], 1e3*times[fewKeys]))
+	b.atMost("first page of 10,000,000 keys against 10,000", times[mostKeys]/times[fewKeys], 1.5, pair("%.2f ms", 1e3*times[mostKeys], 1e3*times[fewKeys]))
 	if err := b.browsers(3); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (b *bench) browsers(db int) error {
 	if err != nil {
 		return err
 	}
-	b.atMost("20 browsers in 10,000,000 keys, MiB", peak, 120, "")
+	b.atMost("peak memory, 20 browsers in 10,000,000 keys", peak, 120, single("MiB", ""))
 	return nil
 }
 
@@ -164,7 +164,7 @@ func (b *bench) hashPages() error {
 			*to = append(*to, time.Since(start).Seconds())
 		}
 	}
-	b.atMost("a page of a hash of 1,000,000 against 100", median(large)/median(small), 2, fmt.Sprintf("%.2f ms and %.2f ms", 1e3*median(large), 1e3*median(small)))
+	b.atMost("a page of a hash of 1,000,000 against 100", median(large)/median(small), 2, pair("%.2f ms", 1e3*median(large), 1e3*median(small)))
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (b *bench) pipelines() error {
 			ratios, ours, theirs = append(ratios, rate/raw), append(ours, n*rate), append(theirs, n*raw)
 		}
 	}
-	b.atLeast("pipeline of 1,000, commands/s against raw", median(ratios), 0.5, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(theirs)))
+	b.atLeast("pipeline of 1,000, commands/s against raw", median(ratios), 0.5, pair("%.0f/s", median(ours), median(theirs)))
 	return nil
 }
 

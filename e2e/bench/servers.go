@@ -32,7 +32,10 @@ const (
 type bench struct {
 	bin    string
 	rows   int
+	report string // the file that it is written to; "" = none
 	missed int
+
+	figures []figure // of the part that runs
 
 	dir    string
 	socket string

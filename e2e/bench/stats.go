@@ -99,8 +99,8 @@ func (b *bench) recording() error {
 			ns, allocs = append(ns, float64(spent)/(recorded/rounds)), append(allocs, float64(after.Mallocs-before.Mallocs)/(recorded/rounds))
 		}
 	}
-	b.atMost("recording a call, ns", median(ns), 200, "")
-	b.atMost("recording a call, allocations", math.Round(median(allocs)*100)/100, 0, "")
+	b.atMost("recording a call", median(ns), 200, single("ns", ""))
+	b.atMost("recording a call, allocations", math.Round(median(allocs)*100)/100, 0, single("", ""))
 	return nil
 }
 
@@ -152,7 +152,7 @@ func (b *bench) samples() error {
 			ratios, ours, theirs = append(ratios, rate/alone), append(ours, sampleBatch*rate), append(theirs, sampleBatch*alone)
 		}
 	}
-	b.atLeast("samples/s in batches of 1,000 against json.Unmarshal", median(ratios), 0.5, fmt.Sprintf("%.0f/s and %.0f/s", median(ours), median(theirs)))
+	b.atLeast("samples/s in batches of 1,000 against json.Unmarshal", median(ratios), 0.5, pair("%.0f/s", median(ours), median(theirs)))
 	return nil
 }
 
@@ -198,14 +198,14 @@ func (b *bench) trends() error {
 				ours, raw = append(ours, took), append(raw, time.Since(start).Seconds())
 			}
 		}
-		b.atMost(page.what+", against raw reads", median(ours)/median(raw), 3, fmt.Sprintf("%.1f ms and %.1f ms", 1e3*median(ours), 1e3*median(raw)))
+		b.atMost(page.what+", against raw reads", median(ours)/median(raw), 3, pair("%.1f ms", 1e3*median(ours), 1e3*median(raw)))
 	}
 	tape.record(true)
 	if _, err := s.Services(ctx, stats.Range{From: clock.at.AddDate(-1, 0, 0), To: clock.at}, stats.ServicesOptions{Filter: "service.7", Limit: 1}); err != nil {
 		return err
 	}
 	tape.record(false)
-	b.atMost("keys read of a service by a year", float64(tape.keysOf("service.7}")), 150, "")
+	b.atMost("keys read of a service by a year", float64(tape.keysOf("service.7}")), 150, single("", ""))
 	return nil
 }
 
@@ -362,15 +362,15 @@ func (b *bench) busyService() error {
 		each[kind] += float64(size) / (1 << 20)
 		total += float64(size) / (1 << 20)
 	}
-	var sides bytes.Buffer
+	var parts bytes.Buffer
 	kinds := make([]string, 0, len(each))
 	for kind := range each {
 		kinds = append(kinds, kind)
 	}
 	slices.Sort(kinds)
 	for _, kind := range kinds {
-		fmt.Fprintf(&sides, "%s %.2f ", kind, each[kind])
+		fmt.Fprintf(&parts, "%s %.2f ", kind, each[kind])
 	}
-	b.atMost("memory of an always busy service, MiB", total, 4, fmt.Sprintf("%sand %.2f of all services", sides.String(), shared))
+	b.atMost("memory of an always busy service", total, 4, single("MiB", fmt.Sprintf("%sand %.2f of all services", parts.String(), shared)))
 	return nil
 }

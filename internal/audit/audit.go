@@ -45,7 +45,8 @@ type Record struct {
 	At      time.Time `json:"at"` // set by the log: when it was recorded, which is when the change had ended
 	Actor   string    `json:"actor"`
 	Address string    `json:"address"`
-	Verb    string    `json:"verb"` // "entry.create"
+	CID     string    `json:"cid,omitempty"` // of the invocation on whose behalf it was made, "" = of none
+	Verb    string    `json:"verb"`          // "entry.create"
 	Object  string    `json:"object"`
 	Before  string    `json:"before"`
 	After   string    `json:"after"`
@@ -239,10 +240,14 @@ func (l *Log) now() time.Time { return l.clock().UTC().Truncate(time.Millisecond
 
 // fields are the record's fields and values as the stream has them.
 func (r Record) fields() []any {
-	return []any{
+	list := []any{
 		"at", r.At.Format(time.RFC3339Nano), "actor", r.Actor, "address", r.Address, "verb", r.Verb, "object", r.Object,
 		"before", r.Before, "after", r.After, "outcome", r.Outcome, "detail", r.Detail,
 	}
+	if r.CID != "" {
+		list = append(list, "cid", r.CID)
+	}
+	return list
 }
 
 // recordOf reads a record of the stream; a field that is missing or no text is empty.
@@ -256,14 +261,14 @@ func recordOf(m redis.XMessage) Record {
 		at = timeOf(m.ID)
 	}
 	return Record{
-		ID: m.ID, At: at, Actor: text("actor"), Address: text("address"), Verb: text("verb"), Object: text("object"),
+		ID: m.ID, At: at, Actor: text("actor"), Address: text("address"), CID: text("cid"), Verb: text("verb"), Object: text("object"),
 		Before: text("before"), After: text("after"), Outcome: text("outcome"), Detail: text("detail"),
 	}
 }
 
 // cut returns the record with each text cut and in UTF-8.
 func (r Record) cut() Record {
-	for _, s := range []*string{&r.Actor, &r.Address, &r.Verb, &r.Object, &r.Before, &r.After, &r.Detail} {
+	for _, s := range []*string{&r.Actor, &r.Address, &r.CID, &r.Verb, &r.Object, &r.Before, &r.After, &r.Detail} {
 		*s = cut(*s)
 	}
 	return r

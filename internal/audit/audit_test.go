@@ -79,7 +79,7 @@ func begin(t *testing.T, l *Log, r Record) *Pending {
 	return p
 }
 
-var sample = Record{Actor: "ann", Address: "192.0.2.1", Verb: "entry.update", Object: "CRM/COUNTRY_CODE/AW"}
+var sample = Record{Actor: "ann", Address: "192.0.2.1", CID: "c1", Verb: "entry.update", Object: "CRM/COUNTRY_CODE/AW"}
 
 func TestBeginAndEnd(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {

@@ -23,6 +23,7 @@ type Filter struct {
 	Verb    string    // whole, or up to a dot: "entry" is "entry.create" too
 	Object  string    // any part, whatever its case
 	Outcome string    // whole
+	CID     string    // whole
 	From    time.Time // recorded then or later, to the millisecond
 	To      time.Time // recorded then or earlier, to the millisecond
 }
@@ -99,6 +100,7 @@ func (f Filter) matches(r Record) bool {
 	return (f.Actor == "" || f.Actor == r.Actor) &&
 		(f.Verb == "" || f.Verb == r.Verb || strings.HasPrefix(r.Verb, f.Verb+".")) &&
 		(f.Outcome == "" || f.Outcome == r.Outcome) &&
+		(f.CID == "" || f.CID == r.CID) &&
 		(f.Object == "" || strings.Contains(strings.ToLower(r.Object), strings.ToLower(f.Object)))
 }
 

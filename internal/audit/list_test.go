@@ -32,7 +32,7 @@ func TestListFilters(t *testing.T) {
 			{Actor: "ann", Verb: "entry.create", Outcome: Done},
 			{Actor: "ann", Verb: "entry.update", Outcome: Failed},
 			{Actor: "joanna", Verb: "entryway.open", Outcome: Done},
-			{Actor: "bob", Verb: "user.delete", Outcome: Unknown},
+			{Actor: "bob", CID: "c1", Verb: "user.delete", Outcome: Unknown},
 			{Actor: "ann", Verb: "user.delete", Outcome: Done},
 		} {
 			r.Object = fmt.Sprintf("Thing%d", i)
@@ -53,6 +53,8 @@ func TestListFilters(t *testing.T) {
 			{"verbs of one thing", Filter{Verb: "entry"}, "Thing1 Thing0"},
 			{"object", Filter{Object: "thing3"}, "Thing3"},
 			{"outcome", Filter{Outcome: Unknown}, "Thing3"},
+			{"cid", Filter{CID: "c1"}, "Thing3"},
+			{"part of a cid", Filter{CID: "c"}, ""},
 			{"from", Filter{From: at(3)}, "Thing4 Thing3"},
 			{"from within the millisecond", Filter{From: at(3).Add(900 * time.Microsecond)}, "Thing4 Thing3"},
 			{"from later", Filter{From: at(3).Add(time.Millisecond)}, "Thing4"},

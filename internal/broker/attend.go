@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -169,7 +168,7 @@ func (sub *Subscription) unsaved(first bool) []any {
 		return nil
 	}
 	sub.saved = sub.handled
-	return []any{sub.handled.epoch, sub.name, sub.handled.n}
+	return []any{sub.handled.epoch, sub.name, spot(sub.handled.n, sub.handled.at)}
 }
 
 // unsave says that nobody knows whether the position is kept.
@@ -179,15 +178,15 @@ func (sub *Subscription) unsave() {
 	sub.saved = position{}
 }
 
-// keptPosition is where a subscriber stopped.
-func (s *Store) keptPosition(ctx context.Context, channel, subscriber string) (n int64, ok bool, err error) {
-	digits, err := s.db.Client().HGet(ctx, s.keys.Channel(channel).Positions(), subscriber).Result()
+// keptPosition is where a subscriber stopped: a number, and the time of its message if that is known.
+func (s *Store) keptPosition(ctx context.Context, channel, subscriber string) (n, at int64, ok bool, err error) {
+	kept, err := s.db.Client().HGet(ctx, s.keys.Channel(channel).Positions(), subscriber).Result()
 	if errors.Is(err, redis.Nil) {
-		return 0, false, nil
+		return 0, 0, false, nil
 	}
 	if err != nil {
-		return 0, false, kvdb.ReadErr("read a position", err)
+		return 0, 0, false, kvdb.ReadErr("read a position", err)
 	}
-	n, err = strconv.ParseInt(digits, 10, 64)
-	return n, err == nil, nil
+	n, at, ok = parseSpot(kept)
+	return n, at, ok, nil
 }

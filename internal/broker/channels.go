@@ -202,7 +202,7 @@ func (s *Store) Channel(ctx context.Context, name string) (Channel, error) {
 	if epoch := all[0].epoch; epoch != "" {
 		for i := range c.Subscribers {
 			if sub := &c.Subscribers[i]; sub.Position >= 0 {
-				sub.PositionID = messageID(epoch, sub.Position)
+				sub.PositionID = messageID(epoch, sub.Position, 0)
 			}
 		}
 	}
@@ -220,9 +220,9 @@ func subscribersOf(positions map[string]string, seen []redis.Z, now time.Time, l
 		}
 		return sub
 	}
-	for name, digits := range positions {
+	for name, kept := range positions {
 		sub := get(name)
-		sub.Position = whole(digits)
+		sub.Position, _, _ = parseSpot(kept)
 		sub.Lag = max(0, last-sub.Position)
 		sub.Missed = sub.Lag > 0 && sub.Position < oldest-1
 	}

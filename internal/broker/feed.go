@@ -20,8 +20,10 @@ type feed struct {
 	cancel  context.CancelFunc
 	epoch   string
 	pos     int64         // number of the last message that was read
+	at      int64         // when it came, Unix ms; 0 = nobody knows
 	window  []Message     // the last ones up to pos, without gaps. What was in it once is never written again
 	size    int           // bytes of data in it
+	base    int64         // when the message before it came, Unix ms; 0 = nobody knows
 	anew    int           // grows when the channel is not what it was: nobody may trust what he knew of it
 	trouble error         // why the last read failed; nil = it did not
 	changed chan struct{} // closed at the next change of any of these
@@ -107,28 +109,38 @@ func (f *feed) take(p stretch) {
 	healed := f.trouble != nil
 	f.trouble = nil
 	switch {
-	case p.epoch != f.epoch, p.last < f.pos: // it began anew, or Redis has lost the newest messages
-		f.epoch, f.pos, f.window, f.size = p.epoch, p.last, nil, 0
+	// It began anew, or Redis has lost the newest messages and perhaps given out their numbers again.
+	case p.epoch != f.epoch, p.last < f.pos, f.at > 0 && p.at > 0 && p.at != f.at:
+		f.epoch, f.pos, f.at, f.window, f.size = p.epoch, p.last, 0, nil, 0
 		f.anew++
 		f.tell()
 		return
 	case len(p.messages) == 0 && p.complete && p.last > f.pos: // what came is no longer kept
-		f.pos, f.window, f.size = p.last, nil, 0
+		f.pos, f.at, f.window, f.size = p.last, 0, nil, 0
 	case len(p.messages) > 0:
 		if p.messages[0].N != f.pos+1 {
-			f.window, f.size = nil, 0
+			f.window, f.size, f.base = nil, 0, 0
+		} else if len(f.window) == 0 {
+			f.base = p.at
 		}
 		f.window = append(f.window, p.messages...)
 		f.size += p.bytes()
 		drop := 0
 		for drop < len(f.window)-1 && (len(f.window)-drop > windowMessages || f.size > windowBytes) {
 			f.size -= len(f.window[drop].Data)
+			f.base = f.window[drop].At.UnixMilli()
 			drop++
 		}
 		f.window = f.window[drop:] // append copies it to a new place when this one is full
-		f.pos = p.messages[len(p.messages)-1].N
-	case !healed:
-		return
+		last := p.messages[len(p.messages)-1]
+		f.pos, f.at = last.N, last.At.UnixMilli()
+	default:
+		if f.at == 0 {
+			f.at = p.at
+		}
+		if !healed {
+			return
+		}
 	}
 	f.tell()
 }
@@ -137,6 +149,8 @@ func (f *feed) take(p stretch) {
 type view struct {
 	messages []Message // that come after n
 	wait     bool      // there are none yet
+	behind   bool      // the feed has not come as far as n
+	at       int64     // when message n came by what the feed knows, Unix ms; 0 = it doesn't know
 	anew     int
 	trouble  error
 	changed  <-chan struct{}
@@ -151,10 +165,14 @@ func (f *feed) view(epoch string, n int64) view {
 	}
 	first := f.pos - int64(len(f.window)) + 1
 	switch {
-	case n >= f.pos:
-		v.wait = true
-	case n >= first-1:
-		v.messages = f.window[n-first+1:]
+	case n > f.pos:
+		v.wait, v.behind = true, true
+	case n == f.pos:
+		v.wait, v.at = true, f.at
+	case n >= first:
+		v.messages, v.at = f.window[n-first+1:], f.window[n-first].At.UnixMilli()
+	case n == first-1:
+		v.messages, v.at = f.window, f.base
 	}
 	return v
 }
@@ -169,7 +187,7 @@ func (s *Store) feedOf(channel string, sub *Subscription, at stretch) *feed {
 	}
 	f := c.feeds[channel]
 	if f == nil {
-		f = &feed{s: s, channel: channel, rung: make(chan struct{}, 1), subs: map[*Subscription]bool{}, epoch: at.epoch, pos: at.last, changed: make(chan struct{})}
+		f = &feed{s: s, channel: channel, rung: make(chan struct{}, 1), subs: map[*Subscription]bool{}, epoch: at.epoch, pos: at.last, at: at.timeOfLast(), changed: make(chan struct{})}
 		if c.feeds == nil {
 			c.feeds = map[string]*feed{}
 		}

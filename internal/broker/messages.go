@@ -15,19 +15,38 @@ import (
 	"webadmin/internal/kvdb"
 )
 
-// messageID is the ID of a message for the world: the epoch tells channels apart that began anew.
-func messageID(epoch string, n int64) string { return epoch + "-" + strconv.FormatInt(n, 10) }
+// messageID is the ID of a message for the world: the epoch tells channels apart that began anew, and the time, Unix ms, messages with a number
+// that was given out again after Redis had lost its newest ones. 0 = the time is not known.
+func messageID(epoch string, n, at int64) string { return epoch + "-" + spot(n, at) }
+
+// spot is a number, with the time of its message if that is known.
+func spot(n, at int64) string {
+	if at == 0 {
+		return strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatInt(n, 10) + "-" + strconv.FormatInt(at, 36)
+}
+
+// parseSpot reads what spot writes.
+func parseSpot(s string) (n, at int64, ok bool) {
+	digits, time, timed := strings.Cut(s, "-")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err == nil && timed {
+		at, err = strconv.ParseInt(time, 36, 64)
+	}
+	return n, at, err == nil && n >= 0 && at >= 0
+}
 
 // IDBefore is the ID of the place before a message: who goes on after it gets the message again.
 func (m Message) IDBefore() string {
-	epoch, n, _ := parseID(m.ID)
-	return messageID(epoch, n-1)
+	at, _ := parseID(m.ID)
+	return messageID(at.epoch, at.n-1, 0)
 }
 
 // MessageNumber is the number of the message with an ID, 0 for what is none.
 func MessageNumber(id string) int64 {
-	_, n, _ := parseID(id)
-	return n
+	at, _ := parseID(id)
+	return at.n
 }
 
 // LastID is the ID of the newest message of a channel, kept or not; "" = there was none.
@@ -35,18 +54,18 @@ func (s *Store) LastID(ctx context.Context, channel string) (string, error) {
 	if err := CheckChannel(channel); err != nil {
 		return "", err
 	}
-	at, err := s.readBefore(ctx, channel, 1, 1) // nothing but where it stands
+	at, err := s.readBefore(ctx, channel, 0, 1)
 	if err != nil || at.epoch == "" {
 		return "", err
 	}
-	return messageID(at.epoch, at.last), nil
+	return messageID(at.epoch, at.last, at.timeOfLast()), nil
 }
 
 // parseID reads the ID of a message.
-func parseID(id string) (epoch string, n int64, ok bool) {
-	epoch, digits, found := strings.Cut(id, "-")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	return epoch, n, found && err == nil && n >= 0 && epoch != ""
+func parseID(id string) (p position, ok bool) {
+	epoch, rest, _ := strings.Cut(id, "-")
+	n, at, ok := parseSpot(rest)
+	return position{epoch, n, at}, ok && epoch != ""
 }
 
 // stretch is a part of a channel, read at one moment.
@@ -54,7 +73,18 @@ type stretch struct {
 	epoch    string // "" = nothing was ever published
 	last     int64  // number of the newest message
 	messages []Message
-	complete bool // there was no more in that direction
+	complete bool  // there was no more in that direction
+	at       int64 // when the message came after which it was read, Unix ms; 0 = it is not kept
+}
+
+// timeOfLast is when the newest message came, if it was read and is kept.
+func (p stretch) timeOfLast() int64 {
+	for _, m := range p.messages {
+		if m.N == p.last {
+			return m.At.UnixMilli()
+		}
+	}
+	return 0
 }
 
 // bytes is how much data the messages have.
@@ -65,11 +95,16 @@ func (p stretch) bytes() (n int) {
 	return n
 }
 
-// readAfter reads at most count messages that come after number n, the oldest first.
+// readAfter reads count messages or one more that come after number n, the oldest first. It reads message n again, so that its
+// reader can tell whether it is still the one that it knows.
 func (s *Store) readAfter(ctx context.Context, channel string, n int64, count int) (stretch, error) {
-	return s.readStretch(ctx, channel, count, func(pipe redis.Pipeliner, log string) *redis.XMessageSliceCmd {
-		return pipe.XRangeN(ctx, log, streamID(n+1), "+", int64(count))
+	p, err := s.readStretch(ctx, channel, count+1, func(pipe redis.Pipeliner, log string) *redis.XMessageSliceCmd {
+		return pipe.XRangeN(ctx, log, streamID(max(n, 1)), "+", int64(count)+1)
 	})
+	if len(p.messages) > 0 && p.messages[0].N == n {
+		p.at, p.messages = p.messages[0].At.UnixMilli(), p.messages[1:]
+	}
+	return p, err
 }
 
 // readBefore reads at most count messages that come before number n, the newest first; n = 0: from the end.
@@ -108,20 +143,20 @@ func messageOf(epoch string, x redis.XMessage) Message {
 	n, _ := strconv.ParseInt(digits, 10, 64)
 	ms, _ := strconv.ParseInt(text(x.Values["t"]), 10, 64)
 	data := []byte(text(x.Values["m"]))
-	return Message{ID: messageID(epoch, n), N: n, At: time.UnixMilli(ms), By: text(x.Values["by"]), Data: data, Size: len(data)}
+	return Message{ID: messageID(epoch, n, ms), N: n, At: time.UnixMilli(ms), By: text(x.Values["by"]), Data: data, Size: len(data)}
 }
 
 // Message returns one message, whole. Error: kvdb.ErrNotFound, also for one that is no longer kept.
 func (s *Store) Message(ctx context.Context, channel, id string) (Message, error) {
-	epoch, n, ok := parseID(id)
+	at, ok := parseID(id)
 	if !ok || CheckChannel(channel) != nil {
 		return Message{}, fmt.Errorf("message %s: %w", id, kvdb.ErrNotFound)
 	}
-	p, err := s.readAfter(ctx, channel, n-1, 1)
+	p, err := s.readAfter(ctx, channel, at.n-1, 1)
 	if err != nil {
 		return Message{}, err
 	}
-	if p.epoch != epoch || len(p.messages) == 0 || p.messages[0].N != n {
+	if p.epoch != at.epoch || len(p.messages) == 0 || p.messages[0].N != at.n || at.at > 0 && p.messages[0].At.UnixMilli() != at.at {
 		return Message{}, fmt.Errorf("message %s: %w", id, kvdb.ErrNotFound)
 	}
 	return p.messages[0], nil
@@ -192,7 +227,7 @@ func (s *Store) Messages(ctx context.Context, channel string, f MessageFilter, c
 				return page, nil
 			}
 			if len(page.Items) == limit {
-				page.Next = messageID(p.epoch, from)
+				page.Next = messageID(p.epoch, from, 0)
 				return page, nil
 			}
 			from = m.N
@@ -207,7 +242,7 @@ func (s *Store) Messages(ctx context.Context, channel string, f MessageFilter, c
 		read, size = read+len(p.messages), size+p.bytes()
 		pace.saw(p)
 		if read >= searchMessages || size >= searchBytes {
-			page.Next = messageID(p.epoch, from)
+			page.Next = messageID(p.epoch, from, 0)
 			return page, nil
 		}
 	}
@@ -218,11 +253,11 @@ func bound(name, id string) (n int64, epoch string, err error) {
 	if id == "" {
 		return 0, "", nil
 	}
-	epoch, n, ok := parseID(id)
+	at, ok := parseID(id)
 	if !ok {
 		return 0, "", kvdb.Invalid(name, "is not the ID of a message")
 	}
-	return n, epoch, nil
+	return at.n, at.epoch, nil
 }
 
 // cutData copies what a list has of the data, without a half character at the end.

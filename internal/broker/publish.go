@@ -233,7 +233,8 @@ func (s *Store) publishSome(ctx context.Context, channel string, some []*publica
 			continue
 		}
 		p.receivers = connected + number(reply[5+3*i])
-		p.result = Message{ID: messageID(epoch, n), N: n, At: time.UnixMilli(number(reply[6+3*i])), By: p.by, Data: p.message, Size: len(p.message)}
+		at := number(reply[6+3*i])
+		p.result = Message{ID: messageID(epoch, n, at), N: n, At: time.UnixMilli(at), By: p.by, Data: p.message, Size: len(p.message)}
 	}
 }
 

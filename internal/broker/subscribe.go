@@ -69,6 +69,7 @@ type Subscription struct {
 type position struct {
 	epoch string
 	n     int64
+	at    int64 // when message n came, Unix ms; 0 = nobody knows
 }
 
 // cursor follows a channel and notices what is missing.
@@ -80,12 +81,12 @@ type cursor struct {
 // pass goes on by a stretch that was read after the cursor.
 func (c *cursor) pass(p stretch) []Event {
 	var events []Event
-	gap := func(reason GapReason, missed, n int64) {
-		c.n = n
+	gap := func(reason GapReason, missed, n, at int64) {
+		c.n, c.at = n, at
 		if !c.oldest {
 			g := &Gap{Missed: missed, Reason: reason}
 			if c.epoch != "" {
-				g.ID = messageID(c.epoch, n)
+				g.ID = messageID(c.epoch, n, at)
 			}
 			events = append(events, Event{Gap: g})
 		}
@@ -94,29 +95,34 @@ func (c *cursor) pass(p stretch) []Event {
 	if p.epoch != c.epoch {
 		known := c.epoch != "" || c.n > 0
 		c.epoch = p.epoch
-		if c.n = 0; known {
+		if c.n, c.at = 0, 0; known {
 			first := int64(0)
 			if len(p.messages) > 0 {
 				first = p.messages[0].N - 1
 			}
-			gap(GapAnew, -1, first)
+			gap(GapAnew, -1, first, 0)
 		}
 	}
-	if p.last < c.n {
-		gap(GapLost, -1, p.last)
+	switch {
+	case p.last < c.n:
+		gap(GapLost, -1, p.last, 0)
+	case c.at > 0 && p.at > 0 && p.at != c.at: // its number was given out again
+		gap(GapLost, -1, c.n, p.at)
+	case c.at == 0:
+		c.at = p.at
 	}
 	for _, m := range p.messages {
 		if m.N <= c.n {
 			continue
 		}
 		if m.N > c.n+1 {
-			gap(GapTrimmed, m.N-c.n-1, m.N-1)
+			gap(GapTrimmed, m.N-c.n-1, m.N-1, 0)
 		}
-		c.n, c.oldest = m.N, false
+		c.n, c.at, c.oldest = m.N, m.At.UnixMilli(), false
 		events = append(events, Event{Message: m})
 	}
 	if p.complete && p.last > c.n {
-		gap(GapTrimmed, p.last-c.n, p.last)
+		gap(GapTrimmed, p.last-c.n, p.last, 0)
 	}
 	return events
 }
@@ -133,7 +139,7 @@ func (s *Store) Subscribe(ctx context.Context, channel string, o SubscribeOption
 			return nil, err
 		}
 	}
-	at, err := s.readBefore(ctx, channel, 1, 1) // nothing but where it stands
+	at, err := s.readBefore(ctx, channel, 0, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -165,22 +171,22 @@ func (s *Store) begin(ctx context.Context, channel string, o SubscribeOptions, a
 		return cursor{position: position{epoch: at.epoch}, oldest: true}, nil
 	}
 	if o.After != "" {
-		epoch, n, ok := parseID(o.After)
+		from, ok := parseID(o.After)
 		if !ok {
 			return cursor{}, kvdb.Invalid("after", "is not the ID of a message")
 		}
-		return cursor{position: position{epoch, n}}, nil
+		return cursor{position: from}, nil
 	}
 	if o.Subscriber != "" {
-		n, ok, err := s.keptPosition(ctx, channel, o.Subscriber)
+		n, time, ok, err := s.keptPosition(ctx, channel, o.Subscriber)
 		if err != nil {
 			return cursor{}, err
 		}
 		if ok {
-			return cursor{position: position{at.epoch, n}}, nil
+			return cursor{position: position{at.epoch, n, time}}, nil
 		}
 	}
-	return cursor{position: position{at.epoch, at.last}}, nil
+	return cursor{position: position{at.epoch, at.last, at.timeOfLast()}}, nil
 }
 
 // Next waits for what comes next. Trouble with Redis is waited out, see Trouble; the errors
@@ -193,9 +199,10 @@ func (sub *Subscription) Next(ctx context.Context) (Event, error) {
 	}
 	e := sub.ready[0]
 	sub.ready = sub.ready[1:]
-	at := position{sub.cursor.epoch, e.N}
+	at := position{sub.cursor.epoch, e.N, e.At.UnixMilli()}
 	if e.Gap != nil {
-		_, at.n, _ = parseID(e.Gap.ID)
+		p, _ := parseID(e.Gap.ID)
+		at.n, at.at = p.n, p.at
 	}
 	sub.mu.Lock()
 	sub.given = at
@@ -235,7 +242,7 @@ func (sub *Subscription) Position() string {
 	if sub.given.epoch == "" {
 		return ""
 	}
-	return messageID(sub.given.epoch, sub.given.n)
+	return messageID(sub.given.epoch, sub.given.n, sub.given.at)
 }
 
 // Trouble says why nothing comes at the moment: kvdb.ErrAway. nil = nothing was published.
@@ -257,10 +264,17 @@ const selfRetry = 500 * time.Millisecond
 // fill gets events from the feed, or from Redis where the feed has not what comes next, or waits for them.
 func (sub *Subscription) fill(ctx context.Context) error {
 	v := sub.f.view(sub.cursor.epoch, sub.cursor.n)
+	if v.at > 0 && sub.cursor.at > 0 && v.at != sub.cursor.at { // the feed has another message of this number
+		sub.anew = -1
+	}
 	sub.say(v.trouble)
 	switch {
 	case sub.s.channels.over.Err() != nil:
 		return io.EOF
+	case v.anew == sub.anew && v.behind: // it has read for itself; should Redis have lost that, the feed will never come so far
+		sub.f.ringOnce()
+		sub.anew = -1
+		return sub.wait(ctx, v.changed, selfRetry)
 	case v.anew == sub.anew && v.wait:
 		return sub.wait(ctx, v.changed, 0)
 	case v.anew == sub.anew && len(v.messages) > 0:

@@ -2,6 +2,7 @@ package dict
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -24,15 +25,26 @@ func (b *background) start(f func(ctx context.Context)) {
 	}()
 }
 
-// Run writes the counted misses every second until ctx ends.
+// Run writes the counted misses every second, and forgets who met those that were answered long ago, until ctx ends. Beside that
+// it writes the counted uses.
 func (s *Store) Run(ctx context.Context) error {
+	var uses sync.WaitGroup
+	uses.Go(func() { s.writeUses(ctx) })
+	defer uses.Wait()
 	tick := time.NewTicker(missFlush)
 	defer tick.Stop()
+	sweep := time.NewTicker(metSweep)
+	defer sweep.Stop()
 	quiet := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-sweep.C:
+			if err := s.sweepMet(ctx); err != nil {
+				s.logger.Debug("who met answered misses is not forgotten yet", "error", err)
+			}
+			continue
 		case <-tick.C:
 		}
 		err := s.flushMisses(ctx)
@@ -44,7 +56,7 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // Close ends imports that run in the background (nothing of theirs is written then) and writes the misses
-// that are left.
+// and uses that are left.
 func (s *Store) Close(ctx context.Context) error {
 	s.work.cancel()
 	done := make(chan struct{})
@@ -54,5 +66,5 @@ func (s *Store) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return s.flushMisses(ctx)
+	return errors.Join(s.flushMisses(ctx), s.flushUses(ctx))
 }

@@ -80,6 +80,7 @@ type Filter struct {
 	System1, Key1, Value1 string
 	System2, Key2, Value2 string
 	Q                     string
+	Unused                time.Time // translations that no program has looked up since the beginning of its month (UTC); zero = all
 }
 
 // Sort is the order of a list.
@@ -331,6 +332,7 @@ type Miss struct {
 	Count   int64
 	FirstAt time.Time
 	LastAt  time.Time
+	Met     int64 // invocations that met it, as far as they said so; see Store.Met
 }
 
 // MissGroup sums the misses from one system and key to another.
@@ -406,3 +408,22 @@ func (e *RejectedError) Error() string {
 
 // Is makes a RejectedError invalid input.
 func (e *RejectedError) Is(target error) bool { return target == kvdb.ErrInvalid }
+
+// conflictError is a conflict in words.
+type conflictError struct{ text string }
+
+func (e *conflictError) Error() string { return e.text }
+
+func (e *conflictError) Is(target error) bool { return target == kvdb.ErrConflict }
+
+var errCursor = kvdb.Invalid("cursor", "is not a cursor of this list; leave it out to start from the beginning")
+
+func pageLimit(limit int) (int, error) {
+	if limit == 0 {
+		return 100, nil
+	}
+	if limit < 1 || limit > MaxPage {
+		return 0, kvdb.Invalid("limit", "is %d; 1 to %d are allowed", limit, MaxPage)
+	}
+	return limit, nil
+}

@@ -65,7 +65,7 @@ func (s *Store) Entries(ctx context.Context, f Filter, o ListOptions) (page Page
 }
 
 // Translations lists translations. Total is counted if the filter names systems and keys only, or else
-// where that takes no longer than the page. InvalidError for a wrong cursor or limit.
+// where that takes no longer than the page. InvalidError for a wrong cursor or limit, and for an Unused that can't be answered.
 func (s *Store) Translations(ctx context.Context, f Filter, o ListOptions) (page Page[Translation], err error) {
 	err = s.retryGone(ctx, func(sn *snapshot) error {
 		page, err = s.translationsPage(ctx, sn, f, o)
@@ -115,19 +115,26 @@ func (s *Store) translationsPage(ctx context.Context, sn *snapshot, f Filter, o 
 		l, other = byTarget, bySource
 	}
 	needle := newNeedle(f.Q)
+	var used usedBits
+	if !f.Unused.IsZero() {
+		var err error
+		if used, err = s.usedSince(ctx, f.Unused, pairs); err != nil {
+			return Page[Translation]{}, err
+		}
+	}
 	match := func(t Translation) bool {
 		return matches(f.System1, t.System1) && matches(f.Key1, t.Key1) && matches(f.Value1, t.Value1) &&
 			matches(f.System2, t.System2) && matches(f.Key2, t.Key2) && matches(f.Value2, t.Value2) &&
-			needle.in(t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2)
+			needle.in(t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2) && (used == nil || !used.has(t))
 	}
 	ofSource, ofTarget := f.System1+f.Key1+f.Value1 != "", f.System2+f.Key2+f.Value2 != ""
 	l.match, l.needle = match, needle
 	switch {
-	case f.Q != "":
+	case f.Q != "", used != nil:
 	case !ofTarget && l == bySource, !ofSource && l == byTarget:
 		l.exact, l.match = true, nil
 	}
-	if f.Q == "" && f.Value1 == "" && f.Value2 == "" {
+	if f.Q == "" && f.Value1 == "" && f.Value2 == "" && used == nil {
 		l.total = most
 	}
 	if l.exact || l.most() <= scanGladly {

@@ -1,12 +1,9 @@
 package dict
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,8 +14,14 @@ import (
 )
 
 // Failed lookups are counted in memory and written every missFlush. Both places are bounded: when the memory
-// is full, what was asked for least is given up; in Redis, what was not asked for longest.
-const missFlush = time.Second
+// is full, what was asked for least is given up; in Redis, what was not asked for longest. What is written at a
+// time has a number, so that it counts once however often it is sent.
+const (
+	missFlush   = time.Second
+	missMarked  = time.Hour // that Redis remembers the number
+	missesABit  = 1000      // that one script writes
+	missesAPart = 500       // that are looked at in one round trip
+)
 
 var (
 	missesPending       = 4096
@@ -28,105 +31,174 @@ var (
 type missCount struct {
 	n           int64
 	first, last int64 // Unix time in ms
+	met         meetings
 }
 
 // missCounter is what has not been written yet.
 type missCounter struct {
+	process string        // tells its numbers from those of others
+	turn    chan struct{} // holds one token: who has it writes
+	number  int64         // of the last batch
+	unsent  []*missBatch  // that could not be written, or may have been: they come first, as they are
+
 	mu     sync.Mutex
 	counts map[Query]*missCount
+	met    int // meetings in counts
 }
 
-// add counts a miss. What can't be an entry is not worth adding one for, so that it isn't counted.
-func (m *missCounter) add(q Query, at time.Time) {
+func newMissCounter() *missCounter {
+	return &missCounter{process: newToken(), turn: make(chan struct{}, 1)}
+}
+
+// add counts a miss that the invocation cid met; "" = nobody says which. What can't be an entry is not worth adding one
+// for, so that it isn't counted.
+func (m *missCounter) add(q Query, at time.Time, cid string) {
 	if CheckValue(q.Value1) != "" {
 		return
 	}
 	ms := at.UnixMilli()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c := m.counts[q]; c != nil {
-		c.n++
-		c.last = ms
-		return
+	c := m.counts[q]
+	if c == nil {
+		if !m.makeRoom() {
+			return
+		}
+		c = &missCount{first: ms}
+		m.counts[q] = c
 	}
+	c.n++
+	c.last = ms
+	if cid != "" && c.met.add(cid, ms, m.met < metPending) {
+		m.met++
+	}
+}
+
+// makeRoom says whether there is room for one more query.
+func (m *missCounter) makeRoom() bool {
 	if m.counts == nil {
 		m.counts = map[Query]*missCount{}
 	}
-	if len(m.counts) >= missesPending {
-		for old, c := range m.counts { // any of those asked for once; a flood of them is noise
-			if c.n == 1 {
-				delete(m.counts, old)
-				break
-			}
-		}
-		if len(m.counts) >= missesPending {
-			return
+	if len(m.counts) < missesPending {
+		return true
+	}
+	for old, c := range m.counts { // any of those asked for once; a flood of them is noise
+		if c.n == 1 {
+			m.met -= c.met.len()
+			delete(m.counts, old)
+			return true
 		}
 	}
-	m.counts[q] = &missCount{n: 1, first: ms, last: ms}
+	return false
 }
 
 func (m *missCounter) take() map[Query]*missCount {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	counts := m.counts
-	m.counts = nil
+	m.counts, m.met = nil, 0
 	return counts
 }
 
-// giveBack returns counts that could not be written.
-func (m *missCounter) giveBack(counts map[Query]*missCount) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.counts == nil {
-		m.counts = counts
-		return
-	}
-	for q, c := range counts {
-		if have := m.counts[q]; have != nil {
-			have.n += c.n
-			have.first = c.first
-		} else if len(m.counts) < missesPending {
-			m.counts[q] = c
-		}
-	}
+// missBatch is what one script writes.
+type missBatch struct {
+	number int64
+	maps   []string // of the queries, in the order of args
+	args   []any
+	met    int
 }
 
-// missScript adds counts, and drops what was not seen longest. What has been answered since it was counted is
-// no miss any more.
+// batches cuts what was counted into parts that a script can write.
+func (s *Store) missBatches(counts map[Query]*missCount) (list []*missBatch) {
+	var b *missBatch
+	for q, c := range counts {
+		if b == nil || len(b.maps) >= missesABit || b.met >= metABit {
+			s.misses.number++
+			b = &missBatch{number: s.misses.number}
+			list = append(list, b)
+		}
+		b.maps = append(b.maps, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2))
+		b.args = append(b.args, missText(q), c.n, c.first, c.last, q.Value1, c.met.len())
+		b.args = c.met.appendTo(b.args)
+		b.met += c.met.len()
+	}
+	return list
+}
+
+// missScript writes a batch, unless it was written before, and drops what was not seen longest. What has been
+// answered since it was counted is no miss any more; who met it is remembered all the same, for as long as of any that is answered.
 //
-// KEYS: 1 counts, 2 last seen, 3 first seen, then the map of each query. ARGV: 1 how many to keep; then for
-// each query: itself, count, first seen, last seen, its value1.
-var missScript = kvdb.NewScript(`
-for i = 2, #ARGV, 5 do
-  if redis.call('HEXISTS', KEYS[4 + (i - 2) / 5], ARGV[i + 4]) == 0 then
-    redis.call('ZINCRBY', KEYS[1], ARGV[i + 1], ARGV[i])
-    redis.call('HSETNX', KEYS[3], ARGV[i], ARGV[i + 2])
-    redis.call('ZADD', KEYS[2], 'GT', ARGV[i + 3], ARGV[i])
+// KEYS: 1–3 and 4–6 as in missKeys, 7 number of the last batch of this process, then the map of each query. ARGV: 1 base of
+// the keys of meetings, 2 number of this batch, 3 seconds to remember it, 4 how many misses to keep, 5 and 6 how many
+// meetings, of one miss and of all, 7 when those of an answered one end; then for each query: itself, count, first seen, last
+// seen, its value1, how many meetings, and of these time and CID. Times are Unix ms.
+var missScript = kvdb.NewScript(metFunctions + `
+if tonumber(redis.call('GET', KEYS[7]) or 0) >= tonumber(ARGV[2]) then return 0 end
+redis.call('SET', KEYS[7], ARGV[2], 'EX', ARGV[3])
+local i, map, grown = 8, 8, 0
+while i <= #ARGV do
+  local q, met = ARGV[i], tonumber(ARGV[i + 5])
+  local answered = redis.call('HEXISTS', KEYS[map], ARGV[i + 4]) == 1
+  if not answered then
+    redis.call('ZINCRBY', KEYS[1], ARGV[i + 1], q)
+    redis.call('HSETNX', KEYS[3], q, ARGV[i + 2])
+    redis.call('ZADD', KEYS[2], 'GT', ARGV[i + 3], q)
   end
+  if met > 0 then
+    local id = redis.sha1hex(q)
+    local key = base .. id
+    grown = grown - redis.call('ZCARD', key)
+    for j = i + 6, i + 5 + 2 * met, 2 do redis.call('ZADD', key, 'GT', ARGV[j], ARGV[j + 1]) end
+    redis.call('ZREMRANGEBYRANK', key, 0, -tonumber(ARGV[5]) - 1)
+    grown = grown + redis.call('ZCARD', key)
+    redis.call('ZADD', KEYS[4], 'GT', ARGV[i + 3], id)
+    if answered then redis.call('ZADD', KEYS[5], ARGV[7], id) else redis.call('ZREM', KEYS[5], id) end
+  end
+  i, map = i + 6 + 2 * met, map + 1
 end
-local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[1])
+if grown ~= 0 then redis.call('INCRBY', KEYS[6], grown) end
+local over = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[4])
 while over > 0 do
   local old = redis.call('ZPOPMIN', KEYS[2], math.min(over, 500))
-  local gone = {}
-  for i = 1, #old, 2 do gone[#gone + 1] = old[i] end
+  local gone, ids = {}, {}
+  for n = 1, #old, 2 do
+    gone[#gone + 1] = old[n]
+    ids[#ids + 1] = redis.sha1hex(old[n])
+  end
   redis.call('ZREM', KEYS[1], unpack(gone))
   redis.call('HDEL', KEYS[3], unpack(gone))
+  forget(ids)
   over = over - #gone
 end
-return 1`)
-
-// dropMissScript forgets queries. KEYS as missScript. ARGV: the queries.
-var dropMissScript = kvdb.NewScript(`
-for _, q in ipairs(ARGV) do
-  redis.call('ZREM', KEYS[1], q)
-  redis.call('ZREM', KEYS[2], q)
-  redis.call('HDEL', KEYS[3], q)
+while tonumber(redis.call('GET', KEYS[6]) or 0) > tonumber(ARGV[6]) do
+  local longest = redis.call('ZRANGE', KEYS[4], 0, 0)
+  if #longest == 0 then redis.call('DEL', KEYS[6]) else forget(longest) end
 end
 return 1`)
 
+// dropMissScript forgets queries. KEYS as missKeys. ARGV: 1 base of the keys of meetings, 2 when their meetings end, in Unix ms
+// ("" = at once); then the queries.
+var dropMissScript = kvdb.NewScript(metFunctions + `
+local ids = {}
+for i = 3, #ARGV do
+  local id = redis.sha1hex(ARGV[i])
+  if ARGV[2] == '' then
+    ids[#ids + 1] = id
+  elseif redis.call('EXISTS', base .. id) == 1 then
+    redis.call('ZADD', KEYS[5], ARGV[2], id)
+  end
+end
+forget(ids)
+for i = 3, #ARGV do
+  redis.call('ZREM', KEYS[1], ARGV[i])
+  redis.call('ZREM', KEYS[2], ARGV[i])
+  redis.call('HDEL', KEYS[3], ARGV[i])
+end
+return 1`)
+
+// missKeys are those of the misses, and those of the meetings but for what each miss has of its own.
 func (s *Store) missKeys() []string {
-	return []string{s.keys.Misses(), s.keys.MissesLast(), s.keys.MissesFirst()}
+	return []string{s.keys.Misses(), s.keys.MissesLast(), s.keys.MissesFirst(), s.keys.MetLast(), s.keys.MetEnds(), s.keys.MetTotal()}
 }
 
 // missText writes a query as it stands in Redis: the names don't hold a slash, the value may.
@@ -144,21 +216,45 @@ func parseMiss(text string) (Query, bool) {
 
 // flushMisses writes what was counted.
 func (s *Store) flushMisses(ctx context.Context) error {
-	counts := s.misses.take()
-	if len(counts) == 0 {
-		return nil
+	m := s.misses
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return kvdb.NotDone("count the misses", "They are being written.")
 	}
-	keys, args := s.missKeys(), make([]any, 1, 1+5*len(counts))
-	args[0] = missesKept
-	for q, c := range counts {
-		keys = append(keys, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2))
-		args = append(args, missText(q), c.n, c.first, c.last, q.Value1)
+	if err := s.sendMisses(ctx); err != nil {
+		return err
 	}
-	err := kvdb.WriteErr("count the misses", missScript.Run(ctx, s.db, keys, args...).Err())
-	if err != nil && !errors.Is(err, kvdb.ErrUnknown) { // what may have been counted is not counted again
-		s.misses.giveBack(counts)
+	m.unsent = s.missBatches(m.take())
+	return s.sendMisses(ctx)
+}
+
+func (s *Store) sendMisses(ctx context.Context) error {
+	m := s.misses
+	for len(m.unsent) > 0 {
+		b := m.unsent[0]
+		keys := append(append(s.missKeys(), s.keys.MissBatch(m.process)), b.maps...)
+		args := append([]any{s.keys.MissMet(""), b.number, int(missMarked.Seconds()), missesKept, metOfMiss, metKept, s.metEnd()}, b.args...)
+		err := kvdb.WriteErr("count the misses", missScript.Run(ctx, s.db, keys, args...).Err())
+		if errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrUnknown) {
+			return err
+		}
+		m.unsent = m.unsent[1:] // also where Redis will never take it
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// drop forgets misses. Those who met answered ones are remembered for a while.
+func (s *Store) drop(ctx context.Context, answered bool, queries []any) error {
+	args := []any{s.keys.MissMet(""), ""}
+	if answered {
+		args[1] = s.metEnd()
+	}
+	return dropMissScript.Run(ctx, s.db, s.missKeys(), append(args, queries...)...).Err()
 }
 
 // answered forgets the misses that a change has answered.
@@ -178,7 +274,7 @@ func (s *Store) answered(c Change) {
 	if c.Large {
 		err = s.sweepMisses(ctx)
 	} else {
-		err = dropMissScript.Run(ctx, s.db, s.missKeys(), queries...).Err()
+		err = s.drop(ctx, true, queries)
 	}
 	if err != nil {
 		s.logger.Warn("answered misses stay listed", "error", err)
@@ -191,7 +287,7 @@ func (s *Store) sweepMisses(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for part := range slices.Chunk(all, 500) {
+	for part := range slices.Chunk(all, missesAPart) {
 		pipe := s.db.Client().Pipeline()
 		cmds := make([]*redis.BoolCmd, len(part))
 		for i, m := range part {
@@ -207,7 +303,7 @@ func (s *Store) sweepMisses(ctx context.Context) error {
 			}
 		}
 		if len(gone) > 0 {
-			if err := dropMissScript.Run(ctx, s.db, s.missKeys(), gone...).Err(); err != nil {
+			if err := s.drop(ctx, true, gone); err != nil {
 				return err
 			}
 		}
@@ -215,143 +311,9 @@ func (s *Store) sweepMisses(ctx context.Context) error {
 	return nil
 }
 
-// allMisses reads all misses, missesKept at most, the most frequent first.
-func (s *Store) allMisses(ctx context.Context) ([]Miss, error) {
-	pipe := s.db.Client().Pipeline()
-	counts := pipe.ZRevRangeWithScores(ctx, s.keys.Misses(), 0, missesKept-1)
-	lasts := pipe.ZRangeWithScores(ctx, s.keys.MissesLast(), 0, missesKept-1)
-	firsts := pipe.HGetAll(ctx, s.keys.MissesFirst())
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, kvdb.ReadErr("read the misses", err)
-	}
-	last := make(map[string]int64, len(lasts.Val()))
-	for _, z := range lasts.Val() {
-		last[z.Member.(string)] = int64(z.Score)
-	}
-	misses := make([]Miss, 0, len(counts.Val()))
-	for _, z := range counts.Val() {
-		text := z.Member.(string)
-		q, ok := parseMiss(text)
-		if !ok {
-			continue
-		}
-		first, _ := strconv.ParseInt(firsts.Val()[text], 10, 64)
-		misses = append(misses, Miss{Query: q, Count: int64(z.Score),
-			FirstAt: time.UnixMilli(first).UTC(), LastAt: time.UnixMilli(last[text]).UTC()})
-	}
-	slices.SortStableFunc(misses, func(a, b Miss) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(missText(a.Query), missText(b.Query)))
-	})
-	return misses, nil
-}
-
-// Misses lists the lookups that failed, the most frequent first; there are missesKept at most. The filter's
-// System1, Key1, Value1, System2, Key2 and Q are looked at.
-func (s *Store) Misses(ctx context.Context, f Filter, cursor string, limit int) (Page[Miss], error) {
-	limit, err := pageLimit(limit)
-	if err != nil {
-		return Page[Miss]{}, err
-	}
-	all, err := s.allMisses(ctx)
-	if err != nil {
-		return Page[Miss]{}, err
-	}
-	needle := newNeedle(f.Q)
-	some := all[:0:0]
-	for _, m := range all {
-		if matches(f.System1, m.System1) && matches(f.Key1, m.Key1) && matches(f.Value1, m.Value1) &&
-			matches(f.System2, m.System2) && matches(f.Key2, m.Key2) &&
-			needle.in(m.System1, m.Key1, m.Value1, m.System2, m.Key2) {
-			some = append(some, m)
-		}
-	}
-	page := Page[Miss]{Total: int64(len(some)), All: int64(len(all))}
-	start, err := missStart(some, cursor)
-	if err != nil {
-		return page, err
-	}
-	page.Items = some[start:min(start+limit, len(some))]
-	if len(page.Items) > 0 {
-		page.First = int64(start) + 1
-	}
-	if start+limit < len(some) {
-		page.Next = missCursor(some[start+limit-1])
-	}
-	if start > 0 {
-		if start > limit {
-			page.Prev = missCursor(some[start-limit-1])
-		} else {
-			page.Prev = missCursor(Miss{Count: 1 << 52})
-		}
-	}
-	return page, nil
-}
-
-// The cursor of the misses is the count and the query that the page starts behind; counts change, but the
-// place in their order stays.
-func missCursor(m Miss) string {
-	return encodeCursor('m', cursorNext, []byte(fmt.Sprintf("%d %s", m.Count, missText(m.Query))))
-}
-
-func missStart(ms []Miss, cursor string) (int, error) {
-	if cursor == "" {
-		return 0, nil
-	}
-	_, at, err := decodeCursor('m', cursor)
-	if err != nil {
-		return 0, err
-	}
-	count, text, _ := strings.Cut(string(at), " ")
-	n, err := strconv.ParseInt(count, 10, 64)
-	if err != nil {
-		return 0, errCursor
-	}
-	i := slices.IndexFunc(ms, func(m Miss) bool {
-		return m.Count < n || m.Count == n && missText(m.Query) > text
-	})
-	if i < 0 {
-		i = len(ms)
-	}
-	return i, nil
-}
-
-// MissGroups sums the misses by the pair of systems and keys, the most frequent first.
-func (s *Store) MissGroups(ctx context.Context) ([]MissGroup, error) {
-	all, err := s.allMisses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var groups []MissGroup
-	at := map[Query]int{}
-	for _, m := range all {
-		pair := m.Query
-		pair.Value1 = ""
-		i, ok := at[pair]
-		if !ok {
-			i = len(groups)
-			at[pair] = i
-			groups = append(groups, MissGroup{System1: m.System1, Key1: m.Key1, System2: m.System2, Key2: m.Key2})
-		}
-		g := &groups[i]
-		g.Values++
-		g.Count += m.Count
-		if m.LastAt.After(g.LastAt) {
-			g.LastAt = m.LastAt
-		}
-	}
-	slices.SortStableFunc(groups, func(a, b MissGroup) int { return cmp.Compare(b.Count, a.Count) })
-	return groups, nil
-}
-
-// MissedValues counts the different lookups that failed.
-func (s *Store) MissedValues(ctx context.Context) (int64, error) {
-	n, err := s.db.Client().ZCard(ctx, s.keys.Misses()).Result()
-	return n, kvdb.ReadErr("count the misses", err)
-}
-
-// DismissMiss forgets a miss; it comes back when it is asked for again.
+// DismissMiss forgets a miss and who met it; it comes back when it is asked for again.
 func (s *Store) DismissMiss(ctx context.Context, q Query) error {
-	return kvdb.WriteErr("dismiss the miss", dropMissScript.Run(ctx, s.db, s.missKeys(), missText(q)).Err())
+	return kvdb.WriteErr("dismiss the miss", s.drop(ctx, false, []any{missText(q)}))
 }
 
 // DismissMissGroup forgets all misses from one system and key to another.
@@ -369,5 +331,5 @@ func (s *Store) DismissMissGroup(ctx context.Context, pair Query) error {
 	if len(queries) == 0 {
 		return nil
 	}
-	return kvdb.WriteErr("dismiss the misses", dropMissScript.Run(ctx, s.db, s.missKeys(), queries...).Err())
+	return kvdb.WriteErr("dismiss the misses", s.drop(ctx, false, queries))
 }

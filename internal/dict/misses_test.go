@@ -314,7 +314,7 @@ func TestMissesCostNoTime(t *testing.T) {
 	go func() { flushed <- s.flushMisses(ctx) }()
 	await(t, "the flush is on its way", func() bool { return trips.Load() > connected+3 })
 	for i := range 1000 {
-		s.misses.add(tr(fmt.Sprint(i), "").Query(), s.now())
+		s.misses.add(tr(fmt.Sprint(i), "").Query(), s.now(), "")
 	}
 	select {
 	case err := <-flushed:
@@ -348,31 +348,12 @@ func TestMissesOutliveTheServer(t *testing.T) {
 	if err := s.flushMisses(t.Context()); !errors.Is(err, kvdb.ErrAway) {
 		t.Errorf("%v, want ErrAway", err)
 	}
-	s.misses.add(tr("waits", "").Query(), s.now())
-	s.misses.add(tr("asked meanwhile", "").Query(), s.now())
+	s.misses.add(tr("waits", "").Query(), s.now(), "")
+	s.misses.add(tr("asked meanwhile", "").Query(), s.now(), "")
 	if err := s.flushMisses(t.Context()); !errors.Is(err, kvdb.ErrAway) {
 		t.Errorf("%v, want ErrAway", err)
 	}
 	srv.Restart()
 	await(t, "it heals", func() bool { return s.flushMisses(t.Context()) == nil })
 	wantMissed(t, s, "waits × 3", "asked meanwhile × 1", "written × 1")
-}
-
-// TestMissesGivenBack: what could not be written is added to what was counted meanwhile.
-func TestMissesGivenBack(t *testing.T) {
-	set(t, &missesPending, 3)
-	var c missCounter
-	q := func(v string) Query { return tr(v, "").Query() }
-	t0 := time.UnixMilli(1000)
-	for _, v := range []string{"a", "a", "b", "c"} {
-		c.add(q(v), t0)
-	}
-	taken := c.take()
-	c.add(q("a"), t0.Add(time.Second))
-	c.add(q("d"), t0.Add(time.Second))
-	c.giveBack(taken)
-	got := c.take()
-	if a := got[q("a")]; len(got) != 3 || *a != (missCount{3, 1000, 2000}) || got[q("d")] == nil || (got[q("b")] == nil) == (got[q("c")] == nil) {
-		t.Errorf("%+v", got)
-	}
 }

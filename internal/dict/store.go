@@ -24,7 +24,8 @@ type Store struct {
 	writing chan struct{} // holds one token: who has it commits
 	cache   blockCache
 	lookups *lookups
-	misses  missCounter
+	misses  *missCounter
+	uses    *useCounter
 	work    background
 }
 
@@ -42,7 +43,7 @@ func New(db *kvdb.DB, o Options) *Store {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{db: db, keys: db.Keys().Dict(), now: o.Now, logger: o.Logger, lookups: newLookups(db.Client()), writing: make(chan struct{}, 1)}
+	s := &Store{db: db, keys: db.Keys().Dict(), now: o.Now, logger: o.Logger, lookups: newLookups(db.Client()), writing: make(chan struct{}, 1), misses: newMissCounter(), uses: newUseCounter()}
 	s.work.init()
 	return s
 }

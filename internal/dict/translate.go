@@ -3,20 +3,25 @@ package dict
 import (
 	"context"
 
+	"webadmin/internal/correlation"
 	"webadmin/internal/kvdb"
 )
 
-// Translate looks a translation up: one HGET, sent together with others of that moment. A lookup that fails is
-// counted as a miss, in memory; it costs no time here. Names that can't exist are an InvalidError; values that can't are not found.
+// Translate looks a translation up: one HGET, sent together with others of that moment. It is counted
+// as a use, or as a miss when nothing is found, in memory: that costs no time here. Names that can't exist are an InvalidError; values that can't are not found.
 func (s *Store) Translate(ctx context.Context, q Query) (Result, error) {
 	r, err := s.Lookup(ctx, q)
-	if err == nil && !r.Found {
-		s.misses.add(q, s.now())
+	switch {
+	case err != nil:
+	case r.Found:
+		s.uses.add(q, s.now())
+	default:
+		s.misses.add(q, s.now(), correlation.ID(ctx))
 	}
 	return r, err
 }
 
-// Lookup is Translate for those who try things out: it counts no miss.
+// Lookup is Translate for those who try things out: it counts neither a use nor a miss.
 func (s *Store) Lookup(ctx context.Context, q Query) (Result, error) {
 	if err := q.Check(); err != nil {
 		return Result{}, err
@@ -45,12 +50,14 @@ func (s *Store) TranslateBatch(ctx context.Context, q Query, values []string) ([
 	if err != nil {
 		return nil, kvdb.ReadErr("translate", err)
 	}
+	cid := correlation.ID(ctx)
 	for i, v := range found {
 		results[i].Value2, results[i].Found = v.(string)
 		if !results[i].Found {
 			q.Value1 = values[i]
-			s.misses.add(q, s.now())
+			s.misses.add(q, s.now(), cid)
 		}
 	}
+	s.uses.addFound(q.Pair(), values, results, s.now())
 	return results, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/audit"
+	"webadmin/internal/broker"
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/auditview"
 	"webadmin/web/templates/ui"
@@ -34,7 +35,7 @@ func (p *auditPages) handlers() map[string]echo.HandlerFunc {
 	}
 }
 
-// list serves GET /audit?actor=&verb=&object=&outcome=&from=&to=&cursor=
+// list serves GET /audit?actor=&verb=&object=&cid=&outcome=&from=&to=&cursor=
 func (p *auditPages) list(c echo.Context) error {
 	view := auditview.AuditPage{Filter: p.filterView(c)}
 	filter, err := auditFilter(c)
@@ -62,7 +63,7 @@ func (p *auditPages) list(c echo.Context) error {
 
 // auditFilter reads the filter from the address. Days are of UTC, as are the stamps of the records; to is the last day.
 func auditFilter(c echo.Context) (audit.Filter, error) {
-	f := audit.Filter{Actor: query(c, "actor"), Verb: query(c, "verb"), Object: query(c, "object"), Outcome: query(c, "outcome")}
+	f := audit.Filter{Actor: query(c, "actor"), Verb: query(c, "verb"), Object: query(c, "object"), CID: query(c, "cid"), Outcome: query(c, "outcome")}
 	var wrong []kvdb.FieldError
 	var err error
 	if f.From, err = moment(query(c, "from"), 0); err != nil {
@@ -91,7 +92,7 @@ func moment(text string, days int) (time.Time, error) {
 // auditQuery is the filter as the address has it.
 func auditQuery(c echo.Context, more ...string) url.Values {
 	v := values(more...)
-	for _, name := range []string{"actor", "verb", "object", "outcome", "from", "to"} {
+	for _, name := range []string{"actor", "verb", "object", "cid", "outcome", "from", "to"} {
 		v.Set(name, query(c, name))
 	}
 	return v
@@ -99,7 +100,7 @@ func auditQuery(c echo.Context, more ...string) url.Values {
 
 func (p *auditPages) filterView(c echo.Context) auditview.Filter {
 	f := auditview.Filter{
-		URL: p.url("audit"), Actor: query(c, "actor"), Verb: query(c, "verb"), Object: query(c, "object"), Outcome: query(c, "outcome"),
+		URL: p.url("audit"), Actor: query(c, "actor"), Verb: query(c, "verb"), Object: query(c, "object"), CID: query(c, "cid"), Outcome: query(c, "outcome"),
 		From: query(c, "from"), To: query(c, "to"),
 	}
 	if p.url("audit", auditQuery(c)) != f.URL {
@@ -123,11 +124,19 @@ func (p *auditPages) toRecords(c echo.Context, records []audit.Record, cursor, n
 	for _, r := range records {
 		list.Rows = append(list.Rows, auditview.Row{
 			At: r.At, Actor: r.Actor, ActorURL: p.url("audit", values("actor", r.Actor)), Address: r.Address,
-			Verb: r.Verb, Object: r.Object, ObjectURL: p.url("audit", values("object", r.Object)),
+			Verb: r.Verb, Object: r.Object, ObjectURL: p.objectURL(r.Object), CID: r.CID, CIDURL: p.invocationURL(r.CID),
 			Before: r.Before, After: r.After, Outcome: r.Outcome, Detail: r.Detail,
 		})
 	}
 	return list
+}
+
+// objectURL leads to an object that is an invocation, else to all records of the object.
+func (p *auditPages) objectURL(object string) string {
+	if cid, ok := strings.CutPrefix(object, invocationWord); ok && broker.IsCID(cid) {
+		return p.invocationURL(cid)
+	}
+	return p.url("audit", values("object", object))
 }
 
 // recordsText counts what is shown. How many there are in all is not known without reading them.
@@ -209,10 +218,10 @@ type csvRecords struct {
 func (x *csvRecords) write(records []audit.Record) error {
 	if !x.started {
 		x.started = true
-		_ = x.w.Write([]string{"at", "actor", "address", "verb", "object", "before", "after", "outcome", "detail"}) // Error tells, below
+		_ = x.w.Write([]string{"at", "actor", "address", "verb", "object", "before", "after", "outcome", "detail", "cid"}) // Error tells, below
 	}
 	for _, r := range records {
-		cells := []string{r.At.UTC().Format(time.RFC3339Nano), r.Actor, r.Address, r.Verb, r.Object, r.Before, r.After, r.Outcome, r.Detail}
+		cells := []string{r.At.UTC().Format(time.RFC3339Nano), r.Actor, r.Address, r.Verb, r.Object, r.Before, r.After, r.Outcome, r.Detail, r.CID}
 		for i := range cells {
 			cells[i] = harmless(cells[i])
 		}

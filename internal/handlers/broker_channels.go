@@ -65,7 +65,6 @@ func (p *brokerChannelPages) channels(c echo.Context) error {
 		Page: p.page(c, "Channels", p.crumbs("broker.channels")...), Notices: p.notices(), List: list,
 		Filters: brokerview.ServiceFilters{URL: p.url("broker.channels"), Search: ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any part of a name", Value: query(c, "q")}},
 	}
-	page.Page.Search = "" // the list has a search of its own
 	if mayEdit(c) {
 		page.Publish = p.url("broker.publish")
 	}
@@ -148,7 +147,7 @@ func (p *brokerChannelPages) renderChannel(c echo.Context, status int, alter fun
 		},
 	}
 	page.Filters.AfterN = broker.MessageNumber(page.Filters.After) + 1
-	page.Page.Search, page.Page.Scripts = "", []string{"tail.js"}
+	page.Page.Scripts = []string{"tail.js"}
 	if changes(c.Request()) {
 		page.Page.Path = p.url("broker.channel", name)
 	}

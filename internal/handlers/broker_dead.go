@@ -108,7 +108,7 @@ func (p *brokerPages) renderDead(c echo.Context, status int, q deadQuery, cursor
 		Page: p.page(c, "Dead letters", p.crumbs("broker.dead")...), Notices: p.notices(), Filters: p.deadFilters(q, groups),
 		Groups: p.deadGroups(c, q, groups),
 	}
-	page.Page.Search, page.Page.Path = "", p.url("broker.dead", here)
+	page.Page.Path = p.url("broker.dead", here)
 	list := &page.List
 	list.Title, list.Error = "Dead letters, the newest first", fault
 	list.Pager = p.pager("broker.dead", here, cursor, found.Next, len(found.Items))

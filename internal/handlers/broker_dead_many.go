@@ -194,7 +194,7 @@ func (p *brokerPages) deadJobs() (list []brokerview.Link) {
 		text := jobTitles[j.do] + " " + j.which() + ": "
 		switch s.state {
 		case jobCounted:
-			text += "counted " + decimal(s.matched) + ", waits for a word"
+			text += "counted " + decimal(s.matched) + ", waits to be confirmed"
 		case jobDone:
 			text += decimal(s.progress.Done) + " " + jobSaid[j.do]
 		case jobStopped:

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"webadmin/internal/broker"
+	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
 	"webadmin/web/templates/brokerview"
 	"webadmin/web/templates/layout"
@@ -22,7 +23,18 @@ const luaService = "lua:"
 // cutLua is the program that a service is; not ok if it is none.
 func cutLua(service string) (program string, ok bool) { return strings.CutPrefix(service, luaService) }
 
-func invocationObject(cid string) string { return "invocation " + cid }
+func invocationObject(cid string) string { return invocationWord + cid }
+
+// invocationWord begins the objects of the audit log that are invocations.
+const invocationWord = "invocation "
+
+// invocationURL is the page of an invocation, "" for what is none: others may give their calls what CIDs they like.
+func (s *site) invocationURL(cid string) string {
+	if !broker.IsCID(cid) {
+		return ""
+	}
+	return s.url("broker.invocation", cid)
+}
 
 // callFilter reads which invocations a list shows; service is that of the page, "" = the query says.
 func callFilter(c echo.Context, service string) broker.Filter {
@@ -63,7 +75,6 @@ func (p *brokerPages) invocations(c echo.Context) error {
 		Page: p.page(c, "Invocations", p.brokerWay("broker.services", layout.Crumb{Text: "Invocations"})...), Notices: p.notices(), List: list,
 		Filters: p.callFilters(c, p.url("broker.invocations")), Services: p.url("broker.services"),
 	}
-	page.Page.Search = ""
 	if mayEdit(c) {
 		page.Invoke = p.url("broker.invoke")
 	}
@@ -156,7 +167,7 @@ func oneLine(text string) string {
 func (p *brokerPages) invocation(c echo.Context) error {
 	x, err := p.Broker.Invocation(c.Request().Context(), param(c, "cid"))
 	if err != nil {
-		return p.unfoundCall(c, err)
+		return p.goneCall(c, err)
 	}
 	if wantsFragment(c.Request()) {
 		return render(c, http.StatusOK, brokerview.InvocationStateOf(p.callState(c, x)))
@@ -179,6 +190,31 @@ func (p *brokerPages) unfoundCall(c echo.Context, err error) error {
 	return echo.NewHTTPError(http.StatusNotFound, "There is no invocation "+param(c, "cid")+" any more. Those that have ended are kept for a while, as the policy of their service says.").SetInternal(err)
 }
 
+// goneCall is unfoundCall for the page of an invocation. What leads there (a record, a run, a miss) may be kept longer, so it says how long
+// invocations are kept, and where to look instead.
+func (p *brokerPages) goneCall(c echo.Context, err error) error {
+	if !errors.Is(err, kvdb.ErrNotFound) || wantsFragment(c.Request()) {
+		return p.unfoundCall(c, err)
+	}
+	cid, ctx := param(c, "cid"), c.Request().Context()
+	page := brokerview.GonePage{Page: p.page(c, "No invocation", p.brokerWay("broker.services", layout.Crumb{Text: "Invocations", URL: p.url("broker.invocations")})...), CID: cid, None: !broker.IsCID(cid)}
+	page.Links = []brokerview.Action{{Text: "Search the invocations", Icon: "search", URL: p.url("broker.invocations"), Primary: true}}
+	if service, err := p.Broker.ServiceOf(ctx, cid); err == nil {
+		page.Kept = "It was one of " + service + "."
+		if s, err := p.Broker.Service(ctx, service); err == nil {
+			page.Kept += " Of these, done ones are kept for " + typedSpan(s.Policy.KeepDone) + " and dead letters for " + typedSpan(s.Policy.KeepDead) + ", and of each the newest only; then they are gone."
+		}
+		page.Links = append(page.Links, brokerview.Action{Text: "The service " + service, Icon: "waypoints", URL: p.url("broker.service", service)})
+	} else if !page.None {
+		page.Kept = "No service that is known here has such a CID. It may be of a store that was emptied since, or of another one."
+	}
+	if !page.None {
+		page.Links = append(page.Links, brokerview.Action{Text: "What was changed on its behalf", Icon: "scroll-text", URL: p.url("audit", values("cid", cid))})
+	}
+	mw.From(ctx).Err = err // for the log and the metrics, as of any page that says so
+	return render(c, http.StatusNotFound, brokerview.Gone(page))
+}
+
 // callState is how an invocation is now.
 func (p *brokerPages) callState(c echo.Context, x broker.Invocation) brokerview.InvocationState {
 	s := brokerview.InvocationState{
@@ -198,6 +234,10 @@ func (p *brokerPages) callState(c echo.Context, x broker.Invocation) brokerview.
 		if x.CallbackCID != "" {
 			s.CallCID = brokerview.Link{Text: x.CallbackCID, URL: p.url("broker.invocation", x.CallbackCID)}
 		}
+	}
+	s.Records = brokerview.Link{Text: "What it changed, in the audit log", URL: p.url("audit", values("cid", x.CID))}
+	if program, ok := cutLua(x.Service); ok && x.Attempt > 0 {
+		s.Runs = brokerview.Link{Text: "Its runs of the program", URL: p.url("lua.runs", program, values("cid", x.CID))}
 	}
 	if x.IdempotencyKey {
 		s.Facts = append(s.Facts, "Its caller gave an idempotency key: the same call within 24 hours is this one.")

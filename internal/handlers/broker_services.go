@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,7 +21,24 @@ import (
 
 func serviceObject(name string) string { return "service " + name }
 
-// services serves GET /broker/services with the query q and cursor.
+// The choices of which services are listed besides all, as addresses have them: those whose queue stays as it is.
+const (
+	aloneServices  = "alone"  // nobody handles it
+	pausedServices = "paused" // somebody has paused it
+)
+
+// aloneLong is how long something has to wait for nobody before the service is one of aloneServices: a worker that is well asks sooner.
+const aloneLong = time.Minute
+
+// stuck says whether a service is one of those.
+func stuck(x broker.Service, which string) bool {
+	if x.Paused {
+		return which == pausedServices && x.Queued > 0
+	}
+	return which == aloneServices && x.Queued > 0 && x.Workers == 0 && x.OldestFor > aloneLong
+}
+
+// services serves GET /broker/services with the query q, which and cursor.
 func (p *brokerPages) services(c echo.Context) error {
 	list, err := p.serviceList(c)
 	if err != nil {
@@ -32,7 +51,9 @@ func (p *brokerPages) services(c echo.Context) error {
 		Page: p.page(c, "Services", p.crumbs("broker.services")...), Notices: p.notices(), List: list, All: p.url("broker.invocations"),
 		Filters: brokerview.ServiceFilters{URL: p.url("broker.services"), Search: ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any part of a name", Value: query(c, "q")}},
 	}
-	page.Page.Search = "" // the list has a search of its own
+	page.Filters.Which = ui.SelectProps{ID: "filter-which", Name: "which", Label: "Which", HideLabel: true, Value: query(c, "which"), Options: []ui.Option{
+		{Text: "All services"}, {Value: aloneServices, Text: "Whose queue nobody handles"}, {Value: pausedServices, Text: "Paused, with a queue"},
+	}}
 	if mayEdit(c) {
 		page.Invoke = p.url("broker.invoke")
 	}
@@ -40,18 +61,20 @@ func (p *brokerPages) services(c echo.Context) error {
 }
 
 func (p *brokerPages) serviceList(c echo.Context) (list brokerview.ServiceList, err error) {
-	ctx, q, cursor := c.Request().Context(), query(c, "q"), query(c, "cursor")
-	found, err := p.Broker.Services(ctx, q, cursor, pageRows)
+	ctx, q, which, cursor := c.Request().Context(), query(c, "q"), query(c, "which"), query(c, "cursor")
+	found, err := p.servicesFound(ctx, q, which, cursor)
 	if err != nil {
 		return list, err
 	}
-	here := values("q", q)
+	here := values("q", q, "which", which)
 	list.Pager = p.pager("broker.services", here, cursor, found.Next, len(found.Items))
-	list.Refresh = p.url("broker.services", values("q", q, "cursor", cursor))
+	list.Refresh = p.url("broker.services", values("q", q, "which", which, "cursor", cursor))
 	if len(found.Items) == 0 {
 		switch {
 		case found.Next != "": // a search looks at so many names at once
 			list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more services to look at.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
+		case which != "":
+			list.Nothing = &brokerview.Nothing{Icon: "circle-check", Title: "There is none", Text: "No queue stays as it is for this reason.", Do: []brokerview.Action{{Text: "All services", Icon: "x", URL: p.url("broker.services")}}}
 		case q != "":
 			list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No service has this in its name.", Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.services")}}}
 		default:
@@ -68,6 +91,17 @@ func (p *brokerPages) serviceList(c echo.Context) (list brokerview.ServiceList, 
 		list.Rows = append(list.Rows, p.serviceRow(c, x, figures))
 	}
 	return list, nil
+}
+
+// servicesFound are a page of the services; those that a choice leaves are all on one.
+func (p *brokerPages) servicesFound(ctx context.Context, q, which, cursor string) (broker.Page[broker.Service], error) {
+	if which == "" {
+		return p.Broker.Services(ctx, q, cursor, pageRows)
+	}
+	all, err := p.Broker.Waiting(ctx)
+	return broker.Page[broker.Service]{Items: slices.DeleteFunc(all, func(x broker.Service) bool {
+		return !stuck(x, which) || !strings.Contains(strings.ToLower(x.Name), strings.ToLower(q))
+	})}, err
 }
 
 // serviceRow is a service with what waits and goes on, each number with its list.
@@ -111,7 +145,7 @@ func rateText(perSecond float64) string {
 	case perSecond >= 10:
 		return strconv.FormatFloat(perSecond, 'f', 1, 64)
 	case perSecond < .005:
-		return "< 0.01"
+		return "<0.01"
 	}
 	return strconv.FormatFloat(perSecond, 'f', 2, 64)
 }
@@ -191,13 +225,15 @@ func (p *brokerPages) renderService(c echo.Context, status int, x broker.Service
 		Page: p.page(c, x.Name, p.brokerWay("broker.services", layout.Crumb{Text: x.Name, Mono: true})...), Name: x.Name, Notices: p.notices(),
 		State: p.serviceState(c, x), Policy: policy, List: list,
 	}
-	page.Page.Search = ""
 	if changes(c.Request()) {
 		page.Page.Path = p.url("broker.service", x.Name)
 	}
 	page.Filters = p.callFilters(c, p.url("broker.service", x.Name))
 	page.Filters.Hidden = []brokerview.Hidden{{Name: "state", Value: query(c, "state")}}
 	page.Stats = page.State.Row.Stats
+	if program, ok := cutLua(x.Name); ok {
+		page.Program = brokerview.Program{Name: program, URL: p.url("lua.program", program), Gone: p.programGone(c.Request().Context(), x.Name)}
+	}
 	if mayEdit(c) {
 		page.Invoke = p.url("broker.invoke", values("service", x.Name))
 	}

@@ -51,7 +51,12 @@ var dictRoutes = []Route{
 	{Name: "dict.upload.rejects", Method: get, Path: "/dictionaries/transfer/:id/rejects", Need: Viewer, Long: true},
 
 	{Name: "dict.misses", Method: get, Path: "/dictionaries/misses", Need: Viewer},
+	{Name: "dict.miss", Method: get, Path: "/dictionaries/misses/one", Need: Viewer},
+	{Name: "dict.miss.add", Method: post, Path: "/dictionaries/misses/one", Need: Operator},
+	{Name: "dict.miss.retry", Method: post, Path: "/dictionaries/misses/one/retry", Need: Operator},
 	{Name: "dict.misses.dismiss", Method: post, Path: "/dictionaries/misses/dismiss", Need: Operator},
+
+	{Name: "dict.usage", Method: get, Path: "/dictionaries/usage", Need: Viewer},
 
 	{Name: "dict.changes", Method: get, Path: "/dictionaries/changes", Need: Viewer},
 	{Name: "dict.change", Method: get, Path: "/dictionaries/changes/:id", Need: Viewer},
@@ -81,6 +86,7 @@ type dictPages struct {
 	*site
 	heads  changeHeads
 	missed missGroups
+	unused unusedCounts
 }
 
 func newDictPages(s *site) *dictPages { return &dictPages{site: s} }
@@ -116,6 +122,10 @@ func (p *dictPages) handlers() map[string]echo.HandlerFunc {
 		"dict.upload.rejects":      p.rejects,
 		"dict.misses":              p.misses,
 		"dict.misses.dismiss":      p.dismiss,
+		"dict.miss":                p.miss,
+		"dict.miss.add":            p.addMissed,
+		"dict.miss.retry":          p.retryMissed,
+		"dict.usage":               p.usage,
 		"dict.changes":             p.changes,
 		"dict.change":              p.change,
 		"dict.change.undo":         p.undo,

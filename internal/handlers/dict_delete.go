@@ -24,6 +24,7 @@ type deleting struct {
 	do                 func(by dict.By) (dict.Change, error)
 	before             string
 	said               func(dict.Change) string
+	use                func() (string, error) // when it was looked up last
 }
 
 // askEntry serves GET /dictionaries/entries/:id/delete: what goes with the entry, and the question.
@@ -79,6 +80,7 @@ func (p *dictPages) entryDeleting(c echo.Context, e dict.Entry, uses uses) delet
 			}
 			return "Deleted " + entryText(e) + "."
 		},
+		use: func() (string, error) { return p.entryUse(ctx, e) },
 	}
 }
 
@@ -163,6 +165,7 @@ func (p *dictPages) translationDeleting(c echo.Context, t dict.Translation) dele
 			return p.Dict.DeleteTranslation(c.Request().Context(), by, id, t.Version)
 		},
 		said: func(dict.Change) string { return "Deleted " + wholeText(t) + "." },
+		use:  func() (string, error) { return p.translationUse(c.Request().Context(), t) },
 	}
 }
 
@@ -187,6 +190,9 @@ func (p *dictPages) askAgain(c echo.Context, f posted, d deleting, status int, s
 
 func (p *dictPages) renderDeletion(c echo.Context, status int, err error, d deleting, question dictview.Deletion) error {
 	question.Alone = !wantsFragment(c.Request())
+	if use, trouble := d.use(); trouble == nil { // else the question does without
+		question.Use = use
+	}
 	page := dictview.DeletionPage{Page: p.page(c, "Delete "+question.Label, p.crumbs(d.list, question.Label)...), Deletion: question}
 	return p.again(c, status, err, dictview.DeletionItem(question), dictview.DeletionPageOf(page))
 }

@@ -27,7 +27,6 @@ func (p *dictPages) entries(c echo.Context) error {
 		return render(c, http.StatusOK, templ.Join(dictview.EntryListOf(list), dictview.FiltersAgain(filters)))
 	}
 	page := dictview.EntriesPage{Page: p.page(c, "Entries", p.crumbs("dict.entries")...), Filters: filters, List: list, History: p.url("dict.changes")}
-	page.Page.Search = "" // the list has a search of its own
 	if mayEdit(c) {
 		page.Import = p.url("dict.transfer")
 	}

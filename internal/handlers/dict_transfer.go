@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 
@@ -83,6 +84,16 @@ type lazyWriter struct{ c echo.Context }
 
 func (w lazyWriter) Write(b []byte) (int, error) { return w.c.Response().Write(b) }
 
+// fileName is the name of a file as it may be shown: what is not seen, or turns the direction of the text, has a sign in its place.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, name)
+}
+
 // upload serves POST /dictionaries/transfer: a form of several parts with the fields op, mode and format, and then file. It is read
 // as it comes in, and kept for its check.
 func (p *dictPages) upload(c echo.Context) error {
@@ -100,8 +111,9 @@ func (p *dictPages) upload(c echo.Context) error {
 		mode = dict.Merge
 	}
 	var u dict.Upload
-	err = p.audited(c, verbUpload, "import "+file.FileName(), func() (string, string, error) {
-		u, err = p.Dict.StartUpload(c.Request().Context(), dict.By{Who: actor(c), Op: fields["op"]}, file.FileName(), dict.Format(form.Format), mode, file)
+	name := fileName(file.FileName())
+	err = p.audited(c, verbUpload, "import "+name, func() (string, string, error) {
+		u, err = p.Dict.StartUpload(c.Request().Context(), dict.By{Who: actor(c), Op: fields["op"]}, name, dict.Format(form.Format), mode, file)
 		return "", string(u.Format) + ", " + string(mode) + ", " + byteSize(u.Size), err
 	})
 	if errors.Is(err, kvdb.ErrInvalid) {

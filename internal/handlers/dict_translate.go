@@ -2,7 +2,14 @@ package handlers
 
 import (
 	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -151,4 +158,61 @@ func (s *site) reachedAt(c echo.Context) string {
 		return s.PublicURL.Scheme + "://" + s.PublicURL.Host
 	}
 	return c.Scheme() + "://" + c.Request().Host
+}
+
+// spaced writes bytes in hexadecimal, a blank between them.
+func spaced(b []byte) string {
+	var out strings.Builder
+	for i, c := range b {
+		if i > 0 {
+			out.WriteByte(' ')
+		}
+		fmt.Fprintf(&out, "%02x", c)
+	}
+	return out.String()
+}
+
+// forward answers a lookup.
+func (l dictLinks) forward(q dict.Query, r dict.Result, id, server string) dictview.ForwardResult {
+	out := dictview.ForwardResult{Found: r.Found, Value2: r.Value2, Curl: curl(q, server)}
+	if !r.Found {
+		if l.edit {
+			add := queryValues(q)
+			add.Set("back", l.url("dict.translate", queryValues(q)))
+			out.Add = l.url("dict.translations.new", add)
+		}
+		return out
+	}
+	text := []byte(r.Value2)
+	one, two := sha1.Sum(text), sha256.Sum256(text) // #nosec G401: shown to compare with what other systems show
+	out.Hex, out.SHA1, out.SHA256 = spaced(text), hex.EncodeToString(one[:]), hex.EncodeToString(two[:])
+	out.Length = plural(int64(len(text)), "byte")
+	if n := utf8.RuneCountInString(r.Value2); n != len(text) {
+		out.Length += ", " + plural(int64(n), "character")
+	}
+	if l.edit && id != "" {
+		out.Edit = l.url("dict.translation.edit", id)
+	}
+	back := queryValues(q)
+	back.Set("system", q.System2)
+	back.Set("key", q.Key2)
+	back.Set("value", r.Value2)
+	out.Reverse = l.url("dict.translate", back) + "#reverse"
+	return out
+}
+
+// curl writes the lookup as a call for a shell.
+func curl(q dict.Query, server string) string {
+	var body strings.Builder
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(struct { // strings can always be encoded
+		System1 string `json:"system1"`
+		Key1    string `json:"key1"`
+		Value1  string `json:"value1"`
+		System2 string `json:"system2"`
+		Key2    string `json:"key2"`
+	}{q.System1, q.Key1, q.Value1, q.System2, q.Key2})
+	text := strings.ReplaceAll(strings.TrimSpace(body.String()), "'", `'\''`)
+	return "curl -sS '" + server + "/api/v1/translate' \\\n  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  -d '" + text + "'"
 }

@@ -16,19 +16,22 @@ import (
 	"webadmin/web/templates/ui"
 )
 
-// translations serves GET /dictionaries/translations: the list. The query holds q, systems, keys and values of both ends, the
+// translations serves GET /dictionaries/translations: the list. The query holds q, systems, keys and values of both ends, unused_since, the
 // order (sort: source, -source, target or -target), and the place: cursor or last.
 func (p *dictPages) translations(c echo.Context) error {
-	list, filters, here, err := p.translationList(c)
+	list, filters, f, here, err := p.translationList(c)
+	if err != nil {
+		return err
+	}
+	use, err := p.strip(c, f)
 	if err != nil {
 		return err
 	}
 	if wantsFragment(c.Request()) {
 		sayAddress(c, p.url("dict.translations", here))
-		return render(c, http.StatusOK, templ.Join(dictview.TranslationListOf(list), dictview.FiltersAgain(filters)))
+		return render(c, http.StatusOK, templ.Join(dictview.TranslationListOf(list), dictview.FiltersAgain(filters), dictview.UseAgain(use)))
 	}
-	page := dictview.TranslationsPage{Page: p.page(c, "Translations", p.crumbs("dict.translations")...), Filters: filters, List: list, History: p.url("dict.changes")}
-	page.Page.Search = "" // the list has a search of its own
+	page := dictview.TranslationsPage{Page: p.page(c, "Translations", p.crumbs("dict.translations")...), Filters: filters, Use: use, List: list, History: p.url("dict.changes")}
 	if mayEdit(c) {
 		page.Import = p.url("dict.transfer")
 	}
@@ -47,21 +50,21 @@ var sorts = map[string]struct {
 }{"": {dict.SortSource, false}, "-source": {dict.SortSource, true}, "target": {dict.SortTarget, false}, "-target": {dict.SortTarget, true}}
 
 // translationList reads a page of the list. here is its address without what is empty.
-func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationList, filters dictview.Filters, here url.Values, err error) {
+func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationList, filters dictview.Filters, f dict.Filter, here url.Values, err error) {
 	ctx, view := c.Request().Context(), p.view(c)
-	filters, f, here, err := p.translationFilters(c)
+	filters, f, here, err = p.translationFilters(c)
 	if err != nil {
-		return list, filters, nil, err
+		return list, filters, f, nil, err
 	}
 	sort := here.Get("sort")
 	order := listOptions(c)
 	order.Sort, order.Desc = sorts[sort].by, sorts[sort].desc
 	page, err := p.Dict.Translations(ctx, f, order)
 	if err != nil {
-		return list, filters, nil, err
+		return list, filters, f, nil, err
 	}
 	if list.Rows, err = p.translationRows(ctx, view, page.Items); err != nil {
-		return list, filters, nil, err
+		return list, filters, f, nil, err
 	}
 	list.Source, list.Target = p.sortHeads(here, sort)
 	list.Pager = view.pager("dict.translations", here, placeOf(page, true))
@@ -71,7 +74,7 @@ func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationLi
 	if len(list.Rows) == 0 {
 		list.Nothing = view.nothing(page.All, "translations", filters.Clear)
 	}
-	return list, filters, withPlace(c, here), nil
+	return list, filters, f, withPlace(c, here), nil
 }
 
 // translationFilters reads what the list is narrowed to. here is the query that says it, with the order.
@@ -94,7 +97,9 @@ func (p *dictPages) translationFilters(c echo.Context) (filters dictview.Filters
 		System1: from.system, Key1: from.key, Value1: text(c, "value1"),
 		System2: to.system, Key2: to.key, Value2: text(c, "value2"),
 	}
-	here = values("q", f.Q, "system1", f.System1, "key1", f.Key1, "value1", f.Value1, "system2", f.System2, "key2", f.Key2, "value2", f.Value2)
+	filters.Unused, f.Unused = unusedChoice(c, p.Now())
+	here = values("q", f.Q, "system1", f.System1, "key1", f.Key1, "value1", f.Value1, "system2", f.System2, "key2", f.Key2, "value2", f.Value2,
+		"unused_since", filters.Unused.Value)
 	if encode(here) != "" {
 		filters.Clear = p.url("dict.translations")
 	}
@@ -309,6 +314,9 @@ func (p *dictPages) translationCreated(c echo.Context, f translationSent, t dict
 	kept := dict.Translation{System1: t.System1, Key1: t.Key1, System2: t.System2, Key2: t.Key2}
 	switch stay := addressPath(f.backTo(list)) == list; {
 	case !stay:
+		if addressPath(f.back) == p.url("dict.misses") {
+			p.offerRetry(c, &toast, t.Query())
+		}
 		return p.done(c, f.back, toast)
 	case !wantsFragment(c.Request()):
 		next := queryValues(kept.Query())

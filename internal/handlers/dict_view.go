@@ -1,16 +1,13 @@
 package handlers
 
 import (
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"webadmin/internal/dict"
 	"webadmin/web/templates/dictview"
@@ -29,30 +26,6 @@ func entryText(e dict.Entry) string { return e.System + " " + e.Key + " " + shor
 
 func translationText(t dict.Translation) string {
 	return t.System1 + " " + t.Key1 + " " + short(t.Value1) + " → " + t.System2 + " " + t.Key2
-}
-
-// short cuts a value for a sentence, and shows an empty one.
-func short(value string) string {
-	const most = 40
-	if value == "" {
-		return "(empty)"
-	}
-	value = strings.Join(strings.Fields(value), " ")
-	if utf8.RuneCountInString(value) <= most {
-		return value
-	}
-	return string([]rune(value)[:most-1]) + "…"
-}
-
-// plural says a number with its noun.
-func plural(n int64, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case strings.HasSuffix(noun, "entry"):
-		return decimal(n) + " " + strings.TrimSuffix(noun, "y") + "ies"
-	}
-	return decimal(n) + " " + noun + "s"
 }
 
 func (l dictLinks) changed(version int64, heads map[int64]changeHead) dictview.Changed {
@@ -220,16 +193,6 @@ func (l dictLinks) translationForm(t dict.Translation, op, back string) dictview
 	return f
 }
 
-// firstEmpty is the first of the fields that holds nothing, or else last.
-func firstEmpty(last string, pairs ...string) string {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] == "" {
-			return pairs[i]
-		}
-	}
-	return last
-}
-
 // itemForm is what the forms of existing things have in common. what is entry or translation.
 func (l dictLinks) itemForm(id string, version int64, what, title, op, back string) dictview.Form {
 	return dictview.Form{
@@ -368,70 +331,13 @@ func translationFields(t *dict.Translation) []string {
 	return []string{t.System1, t.Key1, t.Value1, t.System2, t.Key2, t.Value2}
 }
 
-// forward answers a lookup.
-func (l dictLinks) forward(q dict.Query, r dict.Result, id, server string) dictview.ForwardResult {
-	out := dictview.ForwardResult{Found: r.Found, Value2: r.Value2, Curl: curl(q, server)}
-	if !r.Found {
-		if l.edit {
-			add := queryValues(q)
-			add.Set("back", l.url("dict.translate", queryValues(q)))
-			out.Add = l.url("dict.translations.new", add)
-		}
-		return out
-	}
-	text := []byte(r.Value2)
-	one, two := sha1.Sum(text), sha256.Sum256(text) // #nosec G401: shown to compare with what other systems show
-	out.Hex, out.SHA1, out.SHA256 = spaced(text), hex.EncodeToString(one[:]), hex.EncodeToString(two[:])
-	out.Length = plural(int64(len(text)), "byte")
-	if n := utf8.RuneCountInString(r.Value2); n != len(text) {
-		out.Length += ", " + plural(int64(n), "character")
-	}
-	if l.edit && id != "" {
-		out.Edit = l.url("dict.translation.edit", id)
-	}
-	back := queryValues(q)
-	back.Set("system", q.System2)
-	back.Set("key", q.Key2)
-	back.Set("value", r.Value2)
-	out.Reverse = l.url("dict.translate", back) + "#reverse"
-	return out
-}
-
-// spaced writes bytes in hexadecimal, a blank between them.
-func spaced(b []byte) string {
-	var out strings.Builder
-	for i, c := range b {
-		if i > 0 {
-			out.WriteByte(' ')
-		}
-		fmt.Fprintf(&out, "%02x", c)
-	}
-	return out.String()
-}
-
-// curl writes the lookup as a call for a shell.
-func curl(q dict.Query, server string) string {
-	var body strings.Builder
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(struct { // strings can always be encoded
-		System1 string `json:"system1"`
-		Key1    string `json:"key1"`
-		Value1  string `json:"value1"`
-		System2 string `json:"system2"`
-		Key2    string `json:"key2"`
-	}{q.System1, q.Key1, q.Value1, q.System2, q.Key2})
-	text := strings.ReplaceAll(strings.TrimSpace(body.String()), "'", `'\''`)
-	return "curl -sS '" + server + "/api/v1/translate' \\\n  -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n  -d '" + text + "'"
-}
-
 // missRow shows a miss; back is the page that it is on.
 func (l dictLinks) missRow(m dict.Miss, back string) dictview.MissRow {
 	row := dictview.MissRow{
 		ID:      "miss-" + digest(m.Query),
 		Label:   translationText(dict.Translation{System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2}),
 		System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2,
-		Count: m.Count, First: m.FirstAt, Last: m.LastAt,
+		Count: m.Count, Met: dictview.Count{N: m.Met, URL: l.url("dict.miss", queryValues(m.Query))}, First: m.FirstAt, Last: m.LastAt,
 	}
 	if l.edit {
 		add := queryValues(m.Query)
@@ -440,12 +346,6 @@ func (l dictLinks) missRow(m dict.Miss, back string) dictview.MissRow {
 		row.Dismiss = hidden("back", back, "system1", m.System1, "key1", m.Key1, "value1", m.Value1, "system2", m.System2, "key2", m.Key2)
 	}
 	return row
-}
-
-// digest makes an id for an element out of a query, which may hold anything.
-func digest(q dict.Query) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{q.System1, q.Key1, q.Value1, q.System2, q.Key2}, "\x00")))
-	return hex.EncodeToString(sum[:8])
 }
 
 // missGroup shows a group; shown is the one whose values are listed, back the page that it is on.
@@ -473,13 +373,6 @@ func (l dictLinks) missNotice(groups []dict.MissGroup) *dictview.MissNotice {
 	return &dictview.MissNotice{Text: said, Do: dictview.Action{Text: "Look at the misses", URL: l.url("dict.misses")}}
 }
 
-func isAre(n int64) string {
-	if n == 1 {
-		return " is"
-	}
-	return " are"
-}
-
 // nothing is what stands where a list would be. all counts it without a filter.
 func (l dictLinks) nothing(all int64, what, clear string) *dictview.Nothing {
 	if all > 0 {
@@ -501,4 +394,20 @@ func (l dictLinks) nothing(all int64, what, clear string) *dictview.Nothing {
 		n.Text = "They can be added or imported by an operator."
 	}
 	return n
+}
+
+// firstEmpty is the first of the fields that holds nothing, or else last.
+func firstEmpty(last string, pairs ...string) string {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			return pairs[i]
+		}
+	}
+	return last
+}
+
+// digest makes an id for an element out of a query, which may hold anything.
+func digest(q dict.Query) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{q.System1, q.Key1, q.Value1, q.System2, q.Key2}, "\x00")))
+	return hex.EncodeToString(sum[:8])
 }

@@ -41,7 +41,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"not found", fmt.Errorf("%s: %w", secret, kvdb.ErrNotFound), 404, "There is no such thing"},
 		{"stale", fmt.Errorf("%s: %w", secret, &dict.StaleError{}), 409, "It was changed by somebody else"},
-		{"conflict", fmt.Errorf("%s: %w", secret, kvdb.ErrConflict), 409, "Somebody else changed it"},
+		{"conflict", fmt.Errorf("%s: %w", secret, kvdb.ErrConflict), 409, "somebody else changed it"},
 		{"invalid", fmt.Errorf("%s: %w", secret, kvdb.Invalid("name", "is too long")), 422, "Name: is too long."},
 		{"forbidden", fmt.Errorf("%s: %w", secret, kvdb.ErrForbidden), 403, "Your role"},
 		{"away", kvdb.WriteErr(secret, kvdb.ErrAway), 503, "Redis is not reachable"},

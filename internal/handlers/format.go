@@ -2,6 +2,8 @@ package handlers
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"webadmin/web/templates/ui"
 )
@@ -28,4 +30,35 @@ func byteSize(n int64) string {
 		return fmt.Sprintf("%.0f %s", size, [...]string{"B", "KB", "MB", "GB", "TB"}[unit])
 	}
 	return fmt.Sprintf("%.1f %s", size, [...]string{"B", "KB", "MB", "GB", "TB"}[unit])
+}
+
+// short cuts a value for a sentence, and shows an empty one.
+func short(value string) string {
+	const most = 40
+	if value == "" {
+		return "(empty)"
+	}
+	value = strings.Join(strings.Fields(value), " ")
+	if utf8.RuneCountInString(value) <= most {
+		return value
+	}
+	return string([]rune(value)[:most-1]) + "…"
+}
+
+// plural says a number with its noun.
+func plural(n int64, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case strings.HasSuffix(noun, "entry"):
+		return decimal(n) + " " + strings.TrimSuffix(noun, "y") + "ies"
+	}
+	return decimal(n) + " " + noun + "s"
+}
+
+func isAre(n int64) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
 }

@@ -1,5 +1,3 @@
-// Package handlers serves the pages and mounts the JSON API. It turns requests into calls of the domains and their answers into
-// pages; it holds no rules of its own but who may call what: see the table in routes.go.
 package handlers
 
 import (
@@ -78,6 +76,7 @@ func New(d Deps) (*echo.Echo, error) {
 	e.IPExtractor = ipExtractor(d.TrustedProxies)
 	e.HTTPErrorHandler = s.handleError
 	e.Use(mw.Begin(mw.NewTable(routes), // it runs after routing, and these in this order
+		mw.Correlate(isJSON),
 		mw.Log(d.Logger, quiet),
 		mw.Metrics(d.Metrics, problemKind),
 		measureAPI(d.Stats, routes),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"webadmin/internal/broker"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/lua"
@@ -83,7 +84,6 @@ func (p *luaPages) renderList(c echo.Context, status int, list luaview.List, fil
 		Page: p.page(c, "Lua", p.way()...), Filters: filters, List: list,
 		Scratch: p.url("lua.scratch"), NoUser: p.ProgramUser == "",
 	}
-	page.Page.Search = "" // the list has a search of its own
 	if len(list.Rows) > 0 {
 		page.Archive = p.url("lua.archive")
 	}
@@ -248,6 +248,11 @@ func (p *luaPages) unfound(c echo.Context, name string, err error) error {
 		}
 		if mayEdit(c) {
 			page.New = p.url("lua.scratch", values("name", name))
+		}
+		if service := luaService + name; broker.CheckName("service", service) == nil {
+			if _, err := p.Broker.Service(c.Request().Context(), service); err == nil {
+				page.Service = luaview.Link{Text: service, URL: p.url("broker.service", service)}
+			}
 		}
 	}
 	mw.From(c.Request().Context()).Err = err // for the log and the metrics, as of any page that says so

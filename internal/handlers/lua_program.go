@@ -66,12 +66,15 @@ func readSource(c echo.Context) (sourceSent, error) {
 	return s, nil
 }
 
-// program serves GET /lua/:name.
+// program serves GET /lua/:name. Asked for the part life, it is that alone.
 func (p *luaPages) program(c echo.Context) error {
 	name := param(c, "name")
 	x, err := p.Lua.Program(c.Request().Context(), name)
 	if err != nil {
 		return p.unfound(c, name, err)
+	}
+	if wantsFragment(c.Request()) && targets(c.Request(), "life") {
+		return render(c, http.StatusOK, luaview.LifeOf(p.life(c, name)))
 	}
 	return p.renderProgram(c, http.StatusOK, x, p.editorOf(c, x))
 }
@@ -86,6 +89,8 @@ func (p *luaPages) renderProgram(c echo.Context, status int, x lua.Source, edito
 		return err
 	}
 	page.Facts = &facts
+	life := p.life(c, x.Name)
+	page.Life = &life
 	if x.Error != "" {
 		page.Error = "This file can't be run: " + x.Error + "."
 	}

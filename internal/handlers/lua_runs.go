@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -22,7 +23,8 @@ const (
 // noName is in the address of what belongs to no program.
 const noName = "-"
 
-// runs serves GET /lua/:name/runs; the name "-" has the ad hoc runs. failed leaves those that failed or of which nobody knows.
+// runs serves GET /lua/:name/runs; the name "-" has the ad hoc runs. failed leaves those that failed or of which nobody knows, all or
+// those of the last hour; cid leaves those on behalf of one invocation.
 func (p *luaPages) runs(c echo.Context) error {
 	name := param(c, "name")
 	if wantsFragment(c.Request()) {
@@ -39,11 +41,22 @@ func (p *luaPages) runs(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	failed := query(c, "failed") != ""
-	v := luaview.RunsView{Rows: p.runRows(list.Items, failed), Failed: failed}
-	v.Filter = luaview.Link{Text: "Only failures", URL: p.runsURL(name) + "?failed=1"}
-	if failed {
-		v.Filter = luaview.Link{Text: "All", URL: p.runsURL(name)}
+	failed, cid := query(c, "failed"), query(c, "cid")
+	runs := slices.DeleteFunc(list.Items, func(r lua.Run) bool { return !failedRun(r, failed, p.Now()) || cid != "" && r.CID != cid })
+	v := luaview.RunsView{Rows: p.runRows(runs), Failed: failed != ""}
+	if failed != failedAny {
+		v.Filter = luaview.Link{Text: "Only failures", URL: p.runsURL(name) + "?failed=" + failedAny}
+	}
+	if failed != "" {
+		v.All = luaview.Link{Text: "All", URL: p.runsURL(name)}
+	}
+	if failed == failedHour {
+		v.Title, v.Filter.Text = "Failed in the last hour", "All failures"
+	}
+	if cid != "" {
+		v.Title, v.Failed, v.Filter = "On behalf of one invocation", false, luaview.Link{}
+		v.None = "None of the last " + decimal(allRuns) + " runs was made on behalf of " + cid + ". No more than these are kept."
+		v.All = luaview.Link{Text: "All", URL: p.runsURL(name)}
 	}
 	page := luaview.RunsPage{Title: title, Runs: v, Back: back}
 	page.Page = p.page(c, title, p.way(layout.Crumb{Text: title})...)
@@ -76,7 +89,7 @@ func (p *luaPages) lastRuns(c echo.Context, name string) luaview.RunsView {
 	if err != nil {
 		return luaview.RunsView{Trouble: kvdb.Sentence(err), Refresh: p.runsURL(name)}
 	}
-	v := luaview.RunsView{Rows: p.runRows(list.Items, false), Refresh: p.runsURL(name)}
+	v := luaview.RunsView{Rows: p.runRows(list.Items), Refresh: p.runsURL(name)}
 	if len(v.Rows) > 0 {
 		v.All = luaview.Link{Text: "All", URL: p.runsURL(name)}
 	}
@@ -99,15 +112,12 @@ func firstLine(text string) string {
 // modeWords are the modes of a run that people call otherwise.
 var modeWords = map[string]string{"dry-run": "dry run", "apply": "applied", "debug": "debugged"}
 
-func (p *luaPages) runRows(runs []lua.Run, failed bool) []luaview.RunRow {
+func (p *luaPages) runRows(runs []lua.Run) []luaview.RunRow {
 	var rows []luaview.RunRow
 	for _, r := range runs {
-		if failed && r.Outcome == "done" {
-			continue
-		}
 		row := luaview.RunRow{
 			At: r.At, Who: r.Who, Mode: r.Mode, Keys: r.Keys, Values: r.Values, Outcome: r.Outcome, Line: r.Line, Result: r.Result,
-			Took: durationText(r.Took), Text: firstLine(r.Text),
+			Took: durationText(r.Took), Text: firstLine(r.Text), CID: luaview.Link{Text: r.CID, URL: p.invocationURL(r.CID)},
 		}
 		if words := modeWords[r.Mode]; words != "" {
 			row.Mode = words

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"time"
@@ -37,27 +38,33 @@ func measureAPI(s *stats.Store, table []Route) echo.MiddlewareFunc {
 			start := time.Now()
 			err := next(c)
 			if w := c.Response(); !strings.HasPrefix(w.Header().Get(echo.HeaderContentType), "text/event-stream") {
-				s.Record(service, time.Since(start), w.Status >= http.StatusInternalServerError, info.ID)
+				s.Record(service, time.Since(start), w.Status >= http.StatusInternalServerError, cmp.Or(info.CID, info.ID))
 			}
 			return err
 		}
 	}
 }
 
+// adHoc stands for the program of runs of texts that nobody saved.
+const adHoc = "(ad hoc)"
+
 // MeasureRuns records runs of programs as the service lua:<program>, but for those that the broker had made: MeasureInvocations has
 // them, with their cid.
 func MeasureRuns(s *stats.Store) func(lua.Run) {
 	return func(r lua.Run) {
-		if r.Who == api.BrokerCaller && r.Address == "" || r.Mode != "run" && r.Mode != "read-only" && r.Mode != "apply" {
+		if r.Who == api.BrokerCaller && r.Address == "" || !measured(r) {
 			return
 		}
 		program := r.Program
 		if program == "" {
-			program = "(ad hoc)"
+			program = adHoc
 		}
-		s.Record("lua:"+program, r.Took, r.Outcome != "done", "")
+		s.Record("lua:"+program, r.Took, r.Outcome != "done", r.CID)
 	}
 }
+
+// measured says whether a run is one on live data.
+func measured(r lua.Run) bool { return r.Mode == "run" || r.Mode == "read-only" || r.Mode == "apply" }
 
 // MeasureInvocations records attempts of invocations: how long they ran as the service, and how long they had waited before that as
 // wait:<service>.

@@ -9,49 +9,64 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"webadmin/internal/account"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
 	overviewview "webadmin/web/templates/overview"
 )
 
-const (
-	shownSystems = 12 // on the overview, the largest
-	shownChanges = 8  // the newest
-)
+const shownSystems = 12 // on the overview, the largest
 
 // overviewPages are the first page.
-type overviewPages struct{ *site }
+type overviewPages struct {
+	*site
+	box needsBox
+}
 
 func (p *overviewPages) handlers() map[string]echo.HandlerFunc {
 	return map[string]echo.HandlerFunc{"overview": p.show}
 }
 
-// show serves GET /. What the KVDB can't tell now is a notice in its place, so that the rest is still seen.
+// show serves GET /. Asked for the parts needs or pulse, it is how they are now. What the KVDB can't tell now is a notice in its place, so
+// that the rest is still seen.
 func (p *overviewPages) show(c echo.Context) error {
-	ctx, role := c.Request().Context(), mw.From(c.Request().Context()).Principal.Role
-	view := overviewview.OverviewPage{Server: p.serverView(), Warnings: p.warnings()}
-	var err error
-	if view.Dict, err = p.dictionaries(ctx, role); err != nil {
+	ctx := c.Request().Context()
+	switch part := wantsFragment(c.Request()); {
+	case part && targets(c.Request(), "pulse"):
+		return render(c, http.StatusOK, overviewview.PulseOf(p.pulse()))
+	case part && targets(c.Request(), "needs"):
+		return render(c, http.StatusOK, overviewview.NeedsOf(p.needs(ctx, needsAge)))
+	}
+	view := overviewview.OverviewPage{Pulse: p.pulse(), Needs: p.needs(ctx, 0), Warnings: p.warnings()}
+	err := p.fill(c, &view)
+	status := http.StatusOK
+	if err != nil {
 		said := p.problemOf(err, c)
 		if said.Status != http.StatusServiceUnavailable {
 			return err
 		}
-		view.Dict.Trouble = said.Detail
+		status, view.Trouble = said.Status, said.Detail
 	}
-	if view.Dict.Trouble == "" {
-		view.Needs = p.needs(ctx)
-	}
-	if role.Allows(Admin) {
+	if mw.From(ctx).Principal.Role.Allows(Admin) {
 		if view.Accounts, err = p.accounts(ctx); err != nil {
 			return err
 		}
 	}
 	view.Page = p.page(c, "Overview", p.crumbs("overview")...)
-	if view.Dict.Trouble != "" {
-		return render(c, http.StatusServiceUnavailable, overviewview.Overview(view))
+	return render(c, status, overviewview.Overview(view))
+}
+
+// fill reads what there is: of an empty store, what to begin with.
+func (p *overviewPages) fill(c echo.Context, view *overviewview.OverviewPage) (err error) {
+	if view.Dict, err = p.dictionaries(c.Request().Context()); err != nil {
+		return err
 	}
-	return render(c, http.StatusOK, overviewview.Overview(view))
+	if len(view.Dict.Systems) == 0 {
+		if view.Steps, err = p.steps(c); err != nil {
+			return err
+		}
+	}
+	view.Changes, err = p.changes(c)
+	return err
 }
 
 // warnings are about the configuration: it works, but somebody should know.
@@ -72,20 +87,9 @@ func (p *overviewPages) warnings() []overviewview.Warning {
 	return out
 }
 
-func (p *overviewPages) serverView() overviewview.Server {
-	sum := p.DB.Summary()
-	return overviewview.Server{
-		Status: sum.Status, Trouble: sum.Detail, Address: p.DB.Addr(), Version: sum.Version, Mode: sum.Mode,
-		Ops: sum.OpsPerSec, Clients: sum.Clients, UsedMemory: sum.UsedMemory, MaxMemory: sum.MaxMemory, Up: sum.Uptime,
-	}
-}
-
 // dictionaries counts what there is.
-func (p *overviewPages) dictionaries(ctx context.Context, role account.Role) (view overviewview.Dictionaries, err error) {
-	view.AllEntries, view.ChangesURL = p.url("dict.entries"), p.url("dict.changes")
-	if role.Allows(Operator) {
-		view.Import = p.url("dict.transfer")
-	}
+func (p *overviewPages) dictionaries(ctx context.Context) (view overviewview.Dictionaries, err error) {
+	view.AllEntries = p.url("dict.entries")
 	systems, err := p.Dict.Systems(ctx)
 	if err != nil {
 		return view, err
@@ -93,13 +97,7 @@ func (p *overviewPages) dictionaries(ctx context.Context, role account.Role) (vi
 	if view.Numbers, err = p.totals(ctx); err != nil {
 		return view, err
 	}
-	if view.Systems, view.More, err = p.largest(ctx, systems); err != nil {
-		return view, err
-	}
-	changes, err := p.Dict.Changes(ctx, "", shownChanges)
-	for _, x := range changes.Items {
-		view.Changes = append(view.Changes, overviewview.Change{At: x.At, By: x.By, Summary: x.Summary, URL: p.url("dict.change", x.ID), Undone: x.UndoneBy != ""})
-	}
+	view.Systems, view.More, err = p.largest(ctx, systems)
 	return view, err
 }
 

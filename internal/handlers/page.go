@@ -34,6 +34,7 @@ var navigation = []section{
 		{text: "Translate", route: "dict.translate"},
 		{text: "Import/export", route: "dict.transfer"},
 		{text: "Misses", route: "dict.misses", key: "m"},
+		{text: "Usage", route: "dict.usage"},
 	}},
 	{text: "Lua", icon: "file-code-corner", route: "lua", key: "l"},
 	{text: "Broker", icon: "waypoints", route: "broker.channels", key: "b", sub: []section{

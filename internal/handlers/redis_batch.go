@@ -31,7 +31,7 @@ func (p *redisConsolePages) batchCrumbs(below ...layout.Crumb) []layout.Crumb {
 
 func (p *redisConsolePages) renderBatchForm(c echo.Context, status int, v redisview.BatchFormPage) error {
 	v.Page = p.page(c, "Batch of commands", p.batchCrumbs()...)
-	v.Page.Search, v.Styles = "", consoleStyles
+	v.Styles = consoleStyles
 	v.Action, v.Console = p.url("redis.batch.check"), p.url("redis.console")
 	for _, b := range p.Console.Batches(actor(c)) {
 		v.Kept = append(v.Kept, redisview.BatchRow{URL: p.url("redis.batch.one", b.ID), Made: b.Made, Commands: int64(b.Commands), State: batchStateText(b)})
@@ -167,8 +167,8 @@ func (p *redisConsolePages) renderBatch(c echo.Context, status int, b *console.B
 	if wantsFragment(c.Request()) {
 		return render(c, status, redisview.BatchState(v))
 	}
-	page := redisview.BatchPage{Page: p.page(c, "Batch of commands", p.batchCrumbs(layout.Crumb{Text: plural(int64(b.Commands), "command")})...), New: p.url("redis.batch"), Batch: v}
-	page.Page.Search, page.Styles = "", consoleStyles
+	page := redisview.BatchPage{Page: p.page(c, "Batch of "+plural(int64(b.Commands), "command"), p.batchCrumbs(layout.Crumb{Text: plural(int64(b.Commands), "command")})...), New: p.url("redis.batch"), Batch: v}
+	page.Styles = consoleStyles
 	return render(c, status, redisview.Batch(page))
 }
 

@@ -42,7 +42,7 @@ func (p *redisKeysPages) renderBulkForm(c echo.Context, status int, f form, err 
 	if wrong["do"] != "" {
 		view.Error = wrong["do"]
 	}
-	page := redisview.BulkPage{Page: p.keysPage(c, "Many keys at once", "many at once"), Form: view}
+	page := redisview.BulkPage{Page: p.keysStep(c, "Many keys at once", "Many at once"), Form: view}
 	for _, j := range slices.Backward(p.jobs.all()) {
 		page.Recent = append(page.Recent, redisview.BulkRecent{
 			URL: p.url("redis.bulk.job", j.id), Text: j.words(), State: bulkWords(j.now()) + ", by " + j.who,
@@ -69,7 +69,7 @@ func (j *bulkJob) words() string {
 func bulkWords(s jobState) string {
 	switch s.state {
 	case jobCounted:
-		return "counted " + decimal(s.matched) + ", waits for a word"
+		return "counted " + decimal(s.matched) + ", waits to be confirmed"
 	case jobDone:
 		return "done: " + plural(s.progress.Done, "key")
 	case jobStopped:
@@ -142,7 +142,7 @@ func (p *redisKeysPages) renderBulk(c echo.Context, status int, j *bulkJob, type
 	if wantsFragment(c.Request()) {
 		return render(c, status, redisview.BulkState(view))
 	}
-	return render(c, status, redisview.Bulk(redisview.BulkPage{Page: p.keysPage(c, "Many keys at once", "many at once"), Job: &view}))
+	return render(c, status, redisview.Bulk(redisview.BulkPage{Page: p.keysStep(c, j.words(), "Many at once"), Job: &view}))
 }
 
 // runBulk serves POST /redis/keys/bulk/:id/run with the field confirm: the pattern of the job, typed once more.

@@ -133,7 +133,6 @@ func (p *redisConsolePages) history(c echo.Context) error {
 		URL:  p.url("redis.console.history"), Q: query(c, "q"), Forget: p.url("redis.console.forget"), Back: p.url("redis.console"),
 	}
 	v.Crumbs[len(v.Crumbs)-1].Mono = false
-	v.Page.Search = ""
 	for _, l := range lines {
 		v.Rows = append(v.Rows, redisview.ConsoleHistoryRow{At: l.At, Line: l.Line, URL: p.url("redis.console", values("text", l.Line))})
 	}

@@ -90,6 +90,17 @@ func (p *redisInfoPages) liveView(nodes []kvdb.NodeInfo, node kvdb.NodeInfo, add
 	if node.Info != nil {
 		v.Tiles = p.tiles(node)
 	}
+	v.Warnings = redisWarnings(nodes)
+	v.Well = err == nil && len(v.Warnings) == 0
+	v.Charts = p.charts()
+	if v.Of = "This server looks every 5 seconds, also while nobody is on this page."; len(nodes) > 1 {
+		v.Of = "The figures above are those of " + node.Addr + ", the charts those of all masters together. " + v.Of
+	}
+	return v
+}
+
+// redisWarnings are those of all servers.
+func redisWarnings(nodes []kvdb.NodeInfo) (out []redisview.Warning) {
 	for _, n := range nodes {
 		warnings := n.Warnings()
 		if n.Err != nil {
@@ -103,15 +114,10 @@ func (p *redisInfoPages) liveView(nodes []kvdb.NodeInfo, node kvdb.NodeInfo, add
 			if len(nodes) > 1 {
 				row.Node = n.Addr
 			}
-			v.Warnings = append(v.Warnings, row)
+			out = append(out, row)
 		}
 	}
-	v.Well = err == nil && len(v.Warnings) == 0
-	v.Charts = p.charts()
-	if v.Of = "This server looks every 5 seconds, also while nobody is on this page."; len(nodes) > 1 {
-		v.Of = "The figures above are those of " + node.Addr + ", the charts those of all masters together. " + v.Of
-	}
-	return v
+	return out
 }
 
 func infoNumber(i kvdb.Info, section, field string) int64 {

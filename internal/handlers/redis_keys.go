@@ -1,13 +1,9 @@
 package handlers
 
 import (
-	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +27,6 @@ const (
 // keysPage is page for the pages of the keys: Keys is the current item of the navigation on all of them.
 func (p *redisKeysPages) keysPage(c echo.Context, title string, below ...string) layout.Page {
 	page := p.page(c, title, p.crumbs("redis.keys", below...)...)
-	page.Search = ""
 	for i := range page.Nav {
 		for j := range page.Nav[i].Sub {
 			if page.Nav[i].Sub[j].URL == p.url("redis.keys") {
@@ -39,6 +34,13 @@ func (p *redisKeysPages) keysPage(c echo.Context, title string, below ...string)
 			}
 		}
 	}
+	return page
+}
+
+// keysStep is keysPage for what is done there, which stands last in the way to it.
+func (p *redisKeysPages) keysStep(c echo.Context, title, step string, below ...string) layout.Page {
+	page := p.keysPage(c, title, below...)
+	page.Crumbs = append(page.Crumbs, layout.Crumb{Text: step})
 	return page
 }
 
@@ -266,199 +268,6 @@ func (p *redisKeysPages) moreKeys(c echo.Context, q keysQuery) error {
 		return err
 	}
 	return render(c, http.StatusOK, redisview.KeyRowsOf(p.keyRows(page.Items, nil), p.keyMore(q, page, found+len(page.Items), true)))
-}
-
-// prefixes serves GET /redis/keys/prefixes with the query prefix and type: a level of the tree. all looks at all keys, for some seconds at most.
-func (p *redisKeysPages) prefixes(c echo.Context) error {
-	q, err := readKeysQuery(c)
-	if err != nil {
-		return err
-	}
-	all := query(c, "all") != ""
-	most, limit := int64(treeSample), quickTree
-	if all {
-		most, limit = 0, treeTime
-	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), limit)
-	defer cancel()
-	level, err := p.DB.CountPrefixes(ctx, roleOf(c), kvdb.PrefixQuery{Prefix: q.prefix, Type: q.kind, Most: most}, nil)
-	if err != nil {
-		return err
-	}
-	tree := p.keyTree(q, level)
-	if !level.Complete && !all {
-		tree.Exact = p.url("redis.keys.prefixes", values("prefix", escapeBytes(q.prefix), "type", q.kind, "all", "1"))
-	}
-	if wantsFragment(c.Request()) {
-		return render(c, http.StatusOK, redisview.KeyTreeOf(tree))
-	}
-	return render(c, http.StatusOK, redisview.KeysTree(redisview.KeysTreePage{Page: p.keysPage(c, "Prefixes", "prefixes"), Tree: tree, List: p.url("redis.keys", values("prefix", escapeBytes(q.prefix), "type", q.kind))}))
-}
-
-func (p *redisKeysPages) keyTree(q keysQuery, level kvdb.Prefixes) redisview.KeyTree {
-	var tree redisview.KeyTree
-	to := func(prefix string) string {
-		return p.url("redis.keys", values("prefix", escapeBytes(prefix), "type", q.kind))
-	}
-	if q.prefix != "" {
-		tree.Path = append(tree.Path, redisview.KeyLink{Text: "all", URL: to("")})
-		for i := range len(q.prefix) {
-			if q.prefix[i] == ':' && i < len(q.prefix)-1 {
-				from := strings.LastIndexByte(q.prefix[:i], ':') + 1
-				tree.Path = append(tree.Path, redisview.KeyLink{Text: escapeBytes(q.prefix[from : i+1]), URL: to(q.prefix[:i+1])})
-			}
-		}
-		from := strings.LastIndexByte(strings.TrimSuffix(q.prefix, ":"), ':') + 1
-		tree.Path = append(tree.Path, redisview.KeyLink{Text: escapeBytes(q.prefix[from:])})
-	}
-	count := func(n int64) string {
-		if level.Complete {
-			return decimal(n)
-		}
-		return "about " + decimal(n)
-	}
-	branches := level.Children
-	if len(branches) > treeRows {
-		branches = slices.Clone(branches)
-		slices.SortFunc(branches, func(a, b kvdb.Prefix) int { return cmp.Compare(b.Keys, a.Keys) })
-		branches = branches[:treeRows]
-		slices.SortFunc(branches, func(a, b kvdb.Prefix) int { return cmp.Compare(a.Name, b.Name) })
-		tree.Note = "The " + decimal(treeRows) + " largest of " + decimal(int64(len(level.Children))) + " prefixes. "
-	}
-	for _, b := range branches {
-		tree.Rows = append(tree.Rows, redisview.KeyBranch{Name: nameText(strings.TrimPrefix(b.Name, q.prefix)), URL: to(b.Name), Keys: count(b.About)})
-	}
-	if level.Leaves > 0 && len(tree.Rows) > 0 {
-		leaves := level.Leaves
-		if !level.Complete && level.Keys > 0 {
-			leaves = int64(float64(level.Leaves) * float64(level.About) / float64(level.Keys))
-		}
-		tree.Leaves = count(leaves)
-	}
-	if len(tree.Rows) == 0 {
-		tree.Nothing = "There are no prefixes: no key has a colon."
-		if q.prefix != "" {
-			tree.Nothing = "No further prefixes below this one. Keys that begin with it: " + count(level.About) + "."
-		}
-	}
-	if !level.Complete {
-		tree.Note += "Estimates from " + decimal(level.Looked) + " of about " + plural(level.Total, "key") + "."
-	}
-	return tree
-}
-
-// newKeyForm is the form for a new key, as it was sent. problem is what is wrong with it.
-func (p *redisKeysPages) newKeyForm(c echo.Context, f form, kind string, problem error) redisview.NewKeyPage {
-	wrong, _ := faultsOf(problem)
-	if _, known := kindFields[kind]; !known {
-		kind = "string"
-	}
-	page := redisview.NewKeyPage{
-		Page: p.keysPage(c, "New key", "new"), Action: p.url("redis.keys.create"), Again: p.url("redis.keys.create"), Type: kind,
-		Key:    ui.FieldProps{ID: "new-name", Name: "name", Label: "Key", Value: f.text("name"), Error: wrong["name"], Mono: true, Autofocus: wrong == nil || wrong["name"] != "", Hint: "Colons make a tree: user:42:name"},
-		Expire: expireOf(f, wrong), Escape: f.has("escapes"), Cancel: p.url("redis.keys"),
-	}
-	for _, t := range keyTypes {
-		page.Types = append(page.Types, ui.Option{Value: t.Value, Text: upperFirst(kindName(t.Value))})
-	}
-	for _, field := range kindFields[kind] {
-		field.ID = "new-" + field.Name
-		field.Value, field.Error, field.Mono = f.text(field.Name), cmp.Or(wrong[field.Name], field.Error), true
-		if field.Name == "value" {
-			field.Error = cmp.Or(wrong["value"], wrong["content"])
-		}
-		page.Fields = append(page.Fields, field)
-	}
-	var exists *kvdb.KeyExistsError
-	switch {
-	case problem == nil:
-	case errors.Is(problem, errEmptyKey):
-		page.Error, page.Empty = "The key is empty. The empty key is a key too: create it once more if that is meant.", true
-	case errors.As(problem, &exists):
-		page.Error, page.Exists = p.problemOf(problem, c).Detail, redisview.KeyLink{Text: "Look at it", URL: p.keyURL("redis.key", exists.Key)}
-	case wrong == nil:
-		page.Error = p.problemOf(problem, c).Detail
-	}
-	return page
-}
-
-// errEmptyKey says that no name is typed: that may be meant, or a slip of the Enter key.
-var errEmptyKey = errors.New("no name is typed")
-
-// kindFields are the fields of a new key of each type, by their names: score, field and value.
-var kindFields = map[string][]ui.FieldProps{
-	"string": {{Name: "value", Label: "Value", Rows: 6}},
-	"list":   {{Name: "value", Label: "First element", Rows: 3}},
-	"set":    {{Name: "value", Label: "First member", Rows: 3}},
-	"zset":   {{Name: "score", Label: "Score"}, {Name: "value", Label: "First member", Rows: 3}},
-	"hash":   {{Name: "field", Label: "First field"}, {Name: "value", Label: "Its value", Rows: 3}},
-	"stream": {{Name: "field", Label: "First field of the first entry"}, {Name: "value", Label: "Its value", Rows: 3}},
-}
-
-// newKey serves GET /redis/keys/new. The query may hold type and name.
-func (p *redisKeysPages) newKey(c echo.Context) error {
-	name, escaped := inField(query(c, "name"))
-	f := form{url.Values{"name": {name}, "escapes": {tick(escaped)}}}
-	return render(c, http.StatusOK, redisview.NewKey(p.newKeyForm(c, f, query(c, "type"), nil)))
-}
-
-// createKey serves POST /redis/keys/new with the fields type, name, those of the type, and when it expires. With as, it shows the form for that type.
-func (p *redisKeysPages) createKey(c echo.Context) error {
-	f, err := readForm(c)
-	if err != nil {
-		return err
-	}
-	if as := f.word("as"); as != "" {
-		return render(c, http.StatusOK, redisview.NewKey(p.newKeyForm(c, f, as, nil)))
-	}
-	name, err := p.createFrom(c, f)
-	if err != nil {
-		said := p.problemOf(err, c)
-		if errors.Is(err, errEmptyKey) {
-			said.Status = http.StatusUnprocessableEntity
-		}
-		if said.Status == http.StatusForbidden || said.Status >= http.StatusInternalServerError && !errors.Is(err, kvdb.ErrAway) && !errors.Is(err, kvdb.ErrUnknown) {
-			return err
-		}
-		return render(c, said.Status, redisview.NewKey(p.newKeyForm(c, f, f.word("type"), err)))
-	}
-	return p.done(c, p.keyURL("redis.key", name), ui.ToastProps{Kind: "success", Text: "Created " + kvdb.Shown(name) + "."})
-}
-
-// createFrom makes the key that a form describes.
-func (p *redisKeysPages) createFrom(c echo.Context, f form) (name string, err error) {
-	kind := f.word("type")
-	texts := map[string]string{}
-	for _, field := range []string{"name", "field", "value"} {
-		if texts[field], err = f.typed(field); err != nil {
-			return "", err
-		}
-	}
-	name = texts["name"]
-	if name == "" && !f.has("empty") {
-		return "", errEmptyKey
-	}
-	content := []string{texts["value"]}
-	switch kind {
-	case "zset":
-		content = []string{f.word("score"), texts["value"]}
-		if _, err := strconv.ParseFloat(content[0], 64); err != nil {
-			return "", kvdb.Invalid("score", "must be a number, or inf or -inf")
-		}
-	case "hash", "stream":
-		content = []string{texts["field"], texts["value"]}
-	}
-	ttl, err := readExpire(f, p.Now())
-	if err != nil {
-		return "", err
-	}
-	return name, p.audited(c, verbKeyCreate, keyObject(name), func() (before, after string, err error) {
-		after = kindName(kind) + ": " + kvdb.Shown(texts["value"])
-		if ttl != kvdb.NoTTL {
-			after += ", expires in " + span(ttl)
-		}
-		return "", after, p.edit(c, name).Create(c.Request().Context(), kind, content, ttl)
-	})
 }
 
 func (p *redisKeysPages) edit(c echo.Context, key string) kvdb.Edit {

@@ -191,3 +191,6 @@ func (s *site) audited(c echo.Context, verb, object string, change func() (befor
 
 // actor is the name of whoever is signed in.
 func actor(c echo.Context) string { return mw.From(c.Request().Context()).Principal.Name }
+
+// roleOf is the role of whoever is signed in.
+func roleOf(c echo.Context) string { return string(mw.From(c.Request().Context()).Principal.Role) }

@@ -69,12 +69,15 @@ var routes = slices.Concat([]Route{
 	{Name: "settings.session.end", Method: post, Path: "/settings/sessions/:id/end", Need: Admin},
 }, dictRoutes, luaRoutes, luaRunRoutes, statsRoutes, redisKeysRoutes, redisInfoRoutes, redisConsoleRoutes, brokerRoutes, brokerChannelRoutes, api.Routes(), devRoutes)
 
+// Routes returns all that the server answers: tests that go to every page compare it with what they have seen.
+func Routes() []Route { return slices.Clone(routes) }
+
 // areas binds the rows to their handlers.
 func areas(s *site) []area {
 	return append(devAreas(s),
 		&healthPages{s},
 		&authPages{s},
-		&overviewPages{s},
+		&overviewPages{site: s},
 		&searchPages{s},
 		&accountPages{s},
 		&auditPages{s},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"webadmin/internal/broker"
 	"webadmin/internal/dict"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
@@ -42,13 +43,15 @@ func (p *searchPages) kinds() []kind {
 		{"Programs", p.programs},
 		{"Services", p.services},
 		{"Channels", p.channels},
+		{"Statistics", p.figures},
 		{"Translations", p.translations},
 		{"Entries", p.entries},
 		{"Redis keys", p.keys},
+		{"Users", p.users},
 	}
 }
 
-// show serves GET /search?q=. What one kind can't tell now is said in its place.
+// show serves GET /search?q=. The CID of an invocation leads straight to it. What one kind can't tell now is said in its place.
 func (p *searchPages) show(c echo.Context) error {
 	q := strings.TrimSpace(query(c, "q"))
 	view := searchview.Page{Page: p.bare(c, "Search"), Q: q}
@@ -58,6 +61,14 @@ func (p *searchPages) show(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), searchTime)
 	defer cancel()
+	if broker.IsCID(q) {
+		switch _, err := p.Broker.Invocation(ctx, q); {
+		case err == nil:
+			return redirect(c, p.url("broker.invocation", q))
+		case errors.Is(err, kvdb.ErrNotFound):
+			view.Gone = p.url("audit", values("object", q))
+		}
+	}
 	kinds := p.kinds()
 	groups := make([]searchview.Group, len(kinds))
 	errs := make([]error, len(kinds))
@@ -145,6 +156,41 @@ func (p *searchPages) channels(ctx context.Context, _ echo.Context, q string) (h
 	}
 	if page.Next != "" && len(hits) > 0 {
 		more = p.url("broker.channels", values("q", q))
+	}
+	return hits, more, err
+}
+
+// figures finds services by what was measured of them: those of other servers are known by that alone.
+func (p *searchPages) figures(ctx context.Context, _ echo.Context, q string) (hits []searchview.Hit, more string, err error) {
+	names, err := p.Stats.Names(ctx)
+	for _, name := range names {
+		if !strings.Contains(strings.ToLower(name), strings.ToLower(q)) {
+			continue
+		}
+		if len(hits) == foundOfAKind {
+			more = p.url(summaryPage.route, values("q", q, "own", "1", "period", "year"))
+			break
+		}
+		hits = append(hits, searchview.Hit{Text: name, URL: p.url(servicePage.route, values("name", name))})
+	}
+	return hits, more, err
+}
+
+// users are for those who look after them.
+func (p *searchPages) users(ctx context.Context, c echo.Context, q string) (hits []searchview.Hit, more string, err error) {
+	if roleOf(c) != string(Admin) {
+		return nil, "", nil
+	}
+	users, err := p.Accounts.Users(ctx)
+	for _, u := range users {
+		if !strings.Contains(strings.ToLower(u.Name), strings.ToLower(q)) {
+			continue
+		}
+		if len(hits) == foundOfAKind {
+			more = p.url("settings.users")
+			break
+		}
+		hits = append(hits, searchview.Hit{Text: u.Name, Note: string(u.Role), URL: p.url("settings.user", u.Name)})
 	}
 	return hits, more, err
 }

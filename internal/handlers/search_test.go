@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
@@ -54,8 +55,21 @@ func TestSearchEverything(t *testing.T) {
 			t.Errorf("%q finds %q, without %q", "order", got, want)
 		}
 	}
-	if got := found(t, a, cookie, cid); !slices.Equal(got, []string{"Invocations: " + cid}) {
-		t.Errorf("a CID finds %q", got)
+	wantRedirect(t, a.get("/search?q=+"+cid, session(cookie)), "/broker/invocations/"+cid)
+	gone := a.get("/search?q="+strings.Repeat("0", 26)+"-00000000", session(cookie))
+	wantStatus(t, gone, http.StatusOK)
+	if got := doc(t, gone).Find("main").Text(); !strings.Contains(got, "No invocation has this CID any more") {
+		t.Errorf("a CID that is not kept finds %q", got)
+	}
+	a.deps.Stats.Record("order.import", time.Millisecond, false, "")
+	if err := a.deps.Stats.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := found(t, a, cookie, "order.import"); !slices.Equal(got, []string{"Statistics: order.import"}) {
+		t.Errorf("a service of another server finds %q", got)
+	}
+	if got, want := found(t, a, cookie, "viewer"), found(t, a, a.signIn(Admin), "viewer"); len(got) != 0 || !slices.Equal(want, []string{"Users: viewer"}) {
+		t.Errorf("a user is found as %q by a viewer, as %q by an admin", got, want)
 	}
 	if got := found(t, a, cookie, "dead"); !slices.Equal(got, []string{"Pages: Dead letters"}) {
 		t.Errorf("a page's name finds %q", got)

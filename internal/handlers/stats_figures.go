@@ -27,6 +27,31 @@ const (
 
 var serviceCounts = []int{10, 25, 50, 100, 500, mostServices}
 
+// fitting is the smallest choice of how many that shows n services, the usual one at least.
+func fitting(n int) int {
+	i := slices.IndexFunc(serviceCounts, func(c int) bool { return c >= max(n, usualServices) })
+	return serviceCounts[max(i, 0)]
+}
+
+// The choices of which services are listed, as addresses have them.
+const (
+	failedAll      = "failed"
+	failedServices = "failed-services"
+	failedPrograms = "failed-programs"
+	slowServices   = "slow"
+)
+
+var whichServices = []struct {
+	name, text string
+	stats.Which
+}{
+	{"", "Whatever came of them", stats.Which{}},
+	{failedAll, "With failed calls", stats.Which{Failed: true}},
+	{failedServices, "Services with failed calls", stats.Which{Failed: true, Not: luaService}},
+	{failedPrograms, "Programs with failed calls", stats.Which{Failed: true, Prefix: luaService}},
+	{slowServices, "Slow ones", stats.Which{Slow: true}},
+}
+
 // statsView is how the services are shown.
 type statsView string
 
@@ -36,7 +61,7 @@ const (
 	pairView  statsView = "pair"  // the slowest beside the most used
 )
 
-// figures serves GET /stats/trends and /stats/summary?period=&from=&to=&compare=&cfrom=&cto=&sort=&n=&q=&own=&view=&live=&format=.
+// figures serves GET /stats/trends and /stats/summary?period=&from=&to=&compare=&cfrom=&cto=&sort=&n=&q=&which=&own=&view=&live=&format=.
 // To what follows from that alone it answers with the list, to what is live with all figures.
 func (p *statsPages) figures(c echo.Context, page statsPage) error {
 	l := p.lookAt(c, page)
@@ -72,6 +97,11 @@ func (p *statsPages) servicesOptions(l *look) stats.ServicesOptions {
 	}
 	if s := stats.Sort(l.asked.Get("sort")); slices.Contains(stats.Sorts, s) {
 		o.Sort = s
+	}
+	for _, x := range whichServices {
+		if x.name == l.asked.Get("which") {
+			o.Which = x.Which
+		}
 	}
 	return o
 }
@@ -123,7 +153,7 @@ func (p *statsPages) trendOf(ctx context.Context, l *look, name string) (t trend
 
 // allChart draws mean and p95 of all services, and the mean of what they are compared with.
 func (p *statsPages) allChart(l *look, t trend, r stats.ServicesReport) statsview.Chart {
-	props := statsview.ChartProps{ID: "all", Title: "All services, ms", Note: callsText(r.All), Format: figureText}
+	props := statsview.ChartProps{ID: "all", Title: "All services, ms", Note: callsText(r.All), Format: axisText}
 	props.Series = []statsview.Series{
 		{Name: "mean", Value: msText(r.All.Mean), Kind: "main", Points: figureLine(t.points, 0, meanOf)},
 		{Name: "p95", Value: msText(r.All.P95), Kind: "second", Points: figureLine(t.points, 0, p95Of)},
@@ -148,6 +178,7 @@ func (p *statsPages) filtersOf(l *look, o stats.ServicesOptions) statsview.Filte
 		URL:      p.url(l.page.route),
 		Search:   ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any part of a name", Value: o.Filter},
 		Limit:    ui.SelectProps{ID: "filter-n", Name: "n", Label: "How many", HideLabel: true, Value: strconv.Itoa(o.Limit)},
+		Which:    ui.SelectProps{ID: "filter-which", Name: "which", Label: "Which", HideLabel: true, Value: l.asked.Get("which")},
 		Internal: ui.CheckProps{ID: "filter-own", Name: "own", Label: "webadmin's own services", Value: "1", Checked: o.Internal},
 	}
 	for _, n := range serviceCounts {
@@ -157,8 +188,11 @@ func (p *statsPages) filtersOf(l *look, o stats.ServicesOptions) statsview.Filte
 		}
 		f.Limit.Options = append(f.Limit.Options, ui.Option{Value: strconv.Itoa(n), Text: text})
 	}
+	for _, x := range whichServices {
+		f.Which.Options = append(f.Which.Options, ui.Option{Value: x.name, Text: x.text})
+	}
 	for _, name := range lookNames {
-		if value := l.asked.Get(name); value != "" && name != "q" && name != "n" && name != "own" {
+		if value := l.asked.Get(name); value != "" && name != "q" && name != "n" && name != "which" && name != "own" {
 			f.Hidden = append(f.Hidden, [2]string{name, value})
 		}
 	}
@@ -238,6 +272,8 @@ func (p *statsPages) noServices(l *look, o stats.ServicesOptions, set stats.Sett
 	switch {
 	case o.Filter != "":
 		return &statsview.Nothing{Icon: "search-x", Title: "No service matches", Text: "No service that was called in this time has “" + o.Filter + "” in its name.", Do: statsview.Link{Text: "Show all", URL: p.here(l, "q", "")}}
+	case o.Which != stats.Which{}:
+		return &statsview.Nothing{Icon: "circle-check", Title: "None of them", Text: "No service that was called in this time is one of those.", Do: statsview.Link{Text: "Show all", URL: p.here(l, "which", "")}}
 	case r.Hidden > 0:
 		return &statsview.Nothing{Icon: "chart-line", Title: "Only webadmin's own services were called", Text: "No other was called in this time.", Do: statsview.Link{Text: "Show them", URL: p.here(l, "own", "1")}}
 	case !set.Recording:
@@ -270,7 +306,7 @@ func (p *statsPages) statsNotices(ctx context.Context) []statsview.Notice {
 
 // serviceURL is the page of a service over the same time.
 func (p *statsPages) serviceURL(l *look, name string) string {
-	v := l.with("name", name, "sort", "", "n", "", "q", "", "own", "", "view", "")
+	v := l.with("name", name, "sort", "", "n", "", "q", "", "which", "", "own", "", "view", "")
 	if v.Get("period") == "" && !l.fixed && l.period.name != servicePage.periods[servicePage.usual].name {
 		v.Set("period", l.period.name)
 	}

@@ -57,7 +57,7 @@ var (
 )
 
 // lookNames are the parts of an address that a step, a zoom or another choice keeps.
-var lookNames = []string{"name", "period", "from", "to", "compare", "cfrom", "cto", "sort", "n", "q", "own", "view", "live"}
+var lookNames = []string{"name", "period", "from", "to", "compare", "cfrom", "cto", "sort", "n", "q", "which", "own", "view", "live"}
 
 // look is the time that a page is about, as its address says.
 type look struct {
@@ -102,10 +102,15 @@ func (p *statsPages) lookAt(c echo.Context, page statsPage) look {
 // current is the range of a period that holds now. One that ends now takes in the minute that has begun.
 func (l *look) current(x period) stats.Range {
 	if x.length > 0 {
-		to := l.now.Truncate(time.Minute).Add(time.Minute)
-		return stats.Range{From: to.Add(-x.length), To: to}
+		return endsNow(l.now, x.length)
 	}
 	return stats.Bounds(x.span, l.now, l.loc)
+}
+
+// endsNow is the range of a length that ends with the minute of now.
+func endsNow(now time.Time, length time.Duration) stats.Range {
+	to := now.Truncate(time.Minute).Add(time.Minute)
+	return stats.Range{From: to.Add(-length), To: to}
 }
 
 // readRange reads a range from two fields.

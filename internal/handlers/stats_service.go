@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"webadmin/internal/broker"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/stats"
 	"webadmin/web/templates/statsview"
@@ -44,15 +45,31 @@ func (p *statsPages) service(c echo.Context) error {
 }
 
 func (p *statsPages) renderService(c echo.Context, status int, l *look, part statsview.ServiceLive, name string) error {
-	v := statsview.ServicePage{Name: name, Facts: p.factsOf(name), Zone: zoneText(c), Controls: p.controls(l), Live: part, Notices: p.statsNotices(c.Request().Context())}
+	v := statsview.ServicePage{Name: name, Facts: p.factsOf(c.Request().Context(), name), Zone: zoneText(c), Controls: p.controls(l), Live: part, Notices: p.statsNotices(c.Request().Context())}
 	v.Page = p.page(c, v.Name, p.crumbs(trendsPage.route, v.Name)...)
 	return render(c, status, statsview.Service(v))
 }
 
 // factsOf says what a service is, and leads to where it is looked after.
-func (p *statsPages) factsOf(name string) []statsview.Link {
-	if program, ok := strings.CutPrefix(name, "lua:"); ok && program != "" {
-		return []statsview.Link{{Text: "Runs of the program " + program, URL: p.url("lua.program", program)}}
+func (p *statsPages) factsOf(ctx context.Context, name string) []statsview.Link {
+	var facts []statsview.Link
+	program, ok := cutLua(name)
+	switch {
+	case !ok || program == "":
+	case program == adHoc:
+		facts = append(facts, statsview.Link{Text: "Runs of texts that nobody saved", URL: p.url("lua.runs", noName)})
+	case p.programGone(ctx, name):
+		facts = append(facts, statsview.Link{Text: "There is no program " + program + " any more", URL: p.url("lua.program", program)})
+	default:
+		facts = append(facts, statsview.Link{Text: "The program " + program, URL: p.url("lua.program", program)}, statsview.Link{Text: "Its last runs", URL: p.url("lua.runs", program)})
+	}
+	if broker.CheckName("service", name) == nil {
+		if _, err := p.Broker.Service(ctx, name); err == nil {
+			facts = append(facts, statsview.Link{Text: "Its invocations", URL: p.url("broker.service", name)})
+		}
+	}
+	if facts != nil {
+		return facts
 	}
 	if waiting, ok := strings.CutPrefix(name, stats.WaitPrefix); ok && waiting != "" {
 		return []statsview.Link{{Text: "How long invocations of " + waiting + " waited for a worker", URL: p.url(servicePage.route, values("name", waiting))}}
@@ -125,15 +142,15 @@ func serviceTiles(f stats.ServiceFigures) []statsview.Tile {
 func (p *statsPages) serviceCharts(l *look, t trend, all stats.Figures) []statsview.Chart {
 	rate := func(pt stats.Point) float64 { return pt.Rate }
 	failures := func(pt stats.Point) float64 { return float64(pt.Failed) }
-	latency := statsview.ChartProps{ID: "latency", Title: "Time of a call, ms", Format: figureText, Series: []statsview.Series{
+	latency := statsview.ChartProps{ID: "latency", Title: "Time of a call, ms", Format: axisText, Series: []statsview.Series{
 		{Name: "p50", Value: msText(all.P50), Kind: "main", Points: figureLine(t.points, 0, p50Of)},
 		{Name: "p95", Value: msText(all.P95), Kind: "second", Points: figureLine(t.points, 0, p95Of)},
 		{Name: "p99", Value: msText(all.P99), Kind: "third", Points: figureLine(t.points, 0, p99Of)},
 	}}
-	calls := statsview.ChartProps{ID: "rate", Title: "Calls/s", Format: figureText, Quiet: true, Series: []statsview.Series{
+	calls := statsview.ChartProps{ID: "rate", Title: "Calls/s", Format: axisText, Quiet: true, Series: []statsview.Series{
 		{Name: "mean", Value: figureText(all.Rate), Kind: "main", Points: figureLine(t.points, 0, rate)},
 	}}
-	failed := statsview.ChartProps{ID: "failed", Title: "Failed calls", Format: figureText, Quiet: true, Whole: true, Series: []statsview.Series{
+	failed := statsview.ChartProps{ID: "failed", Title: "Failed calls", Format: axisText, Quiet: true, Whole: true, Series: []statsview.Series{
 		{Name: "in all", Value: decimal(all.Failed), Kind: "failed", Points: figureLine(t.points, 0, failures)},
 	}}
 	if l.before != nil {
@@ -188,7 +205,7 @@ func (p *statsPages) thresholdForm(c echo.Context, name string) (f statsview.Thr
 	} else {
 		f.Note += "; there is none."
 	}
-	f.Value = ui.FieldProps{Name: "ms", Label: "From so many ms on", Type: "number", Placeholder: placeholderMS(general), Attrs: map[string]any{"min": "0", "step": "any"}}
+	f.Value = ui.FieldProps{Name: "ms", Label: "Slow from (ms)", Type: "number", Placeholder: placeholderMS(general), Attrs: map[string]any{"min": "0", "step": "any"}}
 	if own > 0 {
 		f.Value.Value = strconv.FormatFloat(inMS(own), 'f', -1, 64)
 	}

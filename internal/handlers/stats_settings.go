@@ -225,7 +225,7 @@ func (p *statsPages) askDelete(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		text := "The range to delete is none. From: " + l.wrong["from"] + " To: " + l.wrong["to"]
+		text := "Nothing was deleted: say from when, and up to a later time."
 		return p.settingsPage(c, http.StatusUnprocessableEntity, set, p.settingsForm(c, set), statsview.Notice{Kind: "error", Text: text})
 	}
 	return p.deletePage(c, http.StatusOK, r, query(c, "service"), "")

@@ -8,7 +8,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"webadmin/internal/broker"
 	"webadmin/internal/stats"
 	"webadmin/web/templates/statsview"
 	"webadmin/web/templates/ui"
@@ -124,12 +123,4 @@ func (p *statsPages) slowList(calls []stats.SlowCall, several bool) statsview.Sl
 		v.Rows = append(v.Rows, row)
 	}
 	return v
-}
-
-// invocationURL is the page of an invocation, "" for what is none: others may give their calls what CIDs they like.
-func (p *statsPages) invocationURL(cid string) string {
-	if !broker.IsCID(cid) {
-		return ""
-	}
-	return p.url("broker.invocation", cid)
 }

@@ -29,6 +29,14 @@ func figureText(v float64) string {
 	return decimal(int64(math.Round(v)))
 }
 
+// axisText writes a number on an axis, so exactly that no two lines of a grid say the same.
+func axisText(v float64) string {
+	if v <= 0 || v >= 1 {
+		return figureText(v)
+	}
+	return strconv.FormatFloat(v, 'f', 1-int(math.Floor(math.Log10(v))), 64)
+}
+
 // percentText writes a share.
 func percentText(share float64) string {
 	if share > 0 && share < .001 {

@@ -35,7 +35,7 @@ func newCluster(t *testing.T) string {
 	for range 3 {
 		srv, _ := newServer(t, "empty cluster")
 		nodes = append(nodes, open(t, srv.URL()).Client().(*redis.Client))
-		urls = append(urls, "127.0.0.1:"+port(srv))
+		urls = append(urls, "127.0.0.1:"+srv.Port())
 	}
 	for i, ranges := range [][][2]int{{{0, 5000}, {16000, 16383}}, {{5001, 11000}}, {{11001, 15999}}} {
 		must(t, nodes[i].Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
@@ -306,7 +306,7 @@ func TestListKeysIsBounded(t *testing.T) {
 	start := time.Now()
 	page, err := db.ListKeys(ctx, "viewer", kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: "*nothing*"}, Limit: 100})
 	must(t, err)
-	if page.Next == "" || len(page.Items) != 0 || page.Looked < 1000 || page.Looked > 110_000 || page.About != 300_000 || time.Since(start) > 2*time.Second {
+	if page.Next == "" || len(page.Items) != 0 || page.Looked == 0 || page.Looked > 110_000 || page.About != 300_000 || time.Since(start) > 2*time.Second {
 		t.Errorf("%+v after %v", page, time.Since(start))
 	}
 	if got := keysOf(t, db, "viewer", kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: "*nothing*"}, Limit: 100}, nil); len(got) != 0 {

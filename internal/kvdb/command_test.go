@@ -362,7 +362,7 @@ func TestCommand(t *testing.T) {
 	t.Run("sentinel", func(t *testing.T) {
 		t.Parallel()
 		master := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1")
-		test(t, open(t, newSentinel(t, port(master), "main")))
+		test(t, open(t, kvtest.NewSentinel(t, master.Port(), "main")))
 	})
 	t.Run("TLS and another database", func(t *testing.T) {
 		t.Parallel()
@@ -662,7 +662,7 @@ func TestCommandFollowsAMovingSlot(t *testing.T) {
 	srv, url := newServer(t, "cluster")
 	other, _ := newServer(t, "empty cluster")
 	from, to := open(t, srv.URL()).Client(), open(t, other.URL()).Client()
-	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port(srv)).Err())
+	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", srv.Port()).Err())
 	fromID, toID := from.Do(ctx, "CLUSTER", "MYID").Val(), to.Do(ctx, "CLUSTER", "MYID").Val()
 	await(t, func() bool {
 		return strings.Contains(to.ClusterInfo(ctx).Val(), "cluster_state:ok") && strings.Contains(from.ClusterNodes(ctx).Val(), toID.(string))
@@ -680,7 +680,7 @@ func TestCommandFollowsAMovingSlot(t *testing.T) {
 	if r := reply(t, db, "operator", "INCR", "k"); r.Text != "2" {
 		t.Errorf("MOVED: %v", r)
 	}
-	if r := reply(t, db, "admin", "EVAL", "return redis.error_reply('MOVED 1 127.0.0.1:"+port(other)+"')", "0"); r.Kind != kvdb.KindError || !strings.HasPrefix(r.Text, "MOVED") {
+	if r := reply(t, db, "admin", "EVAL", "return redis.error_reply('MOVED 1 127.0.0.1:"+other.Port()+"')", "0"); r.Kind != kvdb.KindError || !strings.HasPrefix(r.Text, "MOVED") {
 		t.Errorf("a script that lies: %v", r)
 	}
 }

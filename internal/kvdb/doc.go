@@ -2,6 +2,22 @@
 // in one step, sorts its errors into the few kinds that the rest of the program knows, and builds all keys.
 // It also runs the embedded server. It knows nothing of the domains but their keys.
 //
+// From the outside in:
+//
+//   - kvdb.go: opening; url.go: what a URL says; conn.go: whether what failed had been sent; errors.go: the kinds.
+//   - keys.go and keys_*.go: all keys of the domains; script.go, script_each.go: their changes; together.go: what
+//     several want at the same moment, in one go; schema.go: the version of what is stored.
+//   - embedded*.go: the embedded server; program_user.go: the user as whom people's commands and programs run.
+//
+// For people who work on the server, over connections of their own (wire.go, exchange.go; reply.go: what comes back):
+//
+//   - command*.go, policy.go, mask.go: one command, what the server says of it, who may run it, what is shown of it;
+//     pipeline.go: many; session*.go: those that leave something behind on their connection.
+//   - eval*.go: Lua programs; busy.go: one that doesn't end; wire_open.go: connections for the debugger.
+//   - browse.go, prefixes.go, bigkeys.go, bigjob.go, bulk.go: many keys, on walk.go, slots.go and cursor.go; value*.go and
+//     stream_groups.go: what one holds; edit_key.go, edit_script.go: changing it.
+//   - health.go, info*.go, samples.go, nodes.go, clients.go, slowlog.go: how the server is.
+//
 // # URLs
 //
 //	redis://[user[:password]@]host[:port][/db]                         one server

@@ -46,7 +46,6 @@ type Embedded struct {
 	supervised chan struct{} // closed when nothing starts children any more
 	closeOnce  sync.Once
 	closeErr   error
-	done       chan struct{}
 }
 
 // How long the server may take to answer at its start (it does while it loads, too), how long a start then
@@ -79,7 +78,7 @@ func StartEmbedded(ctx context.Context, cfg EmbeddedConfig) (_ *Embedded, err er
 	}
 	e := &Embedded{
 		files: filesOf(dataDir), logger: cfg.Logger, binary: binary, prefix: cmp.Or(cfg.Prefix, DefaultPrefix), secret: rand.Text(),
-		supervised: make(chan struct{}), done: make(chan struct{}),
+		supervised: make(chan struct{}),
 	}
 	if e.logger == nil {
 		e.logger = slog.New(slog.DiscardHandler)
@@ -137,9 +136,6 @@ func AttachEmbedded(dataDir string) (url string, ok bool) {
 // URL is for Config. It stays the same when the server restarts.
 func (e *Embedded) URL() string { return socketURL(e.socket) }
 
-// Done is closed when Close is through.
-func (e *Embedded) Done() <-chan struct{} { return e.done }
-
 // ProgramUser is the ACL user as which programs and operators' commands run: without @admin and @dangerous,
 // and without the keys under the prefix. Its password is new with each StartEmbedded.
 func (e *Embedded) ProgramUser() (name, password string) { return programUser, e.secret }
@@ -165,7 +161,6 @@ func (e *Embedded) Close(ctx context.Context) error {
 		<-e.supervised
 		e.closeErr = errors.Join(e.child.end(ctx, e.socket), e.release())
 		e.logger.InfoContext(ctx, "embedded server stopped")
-		close(e.done)
 	})
 	return e.closeErr
 }

@@ -35,7 +35,6 @@ func closeEmbedded(t *testing.T, e *kvdb.Embedded) {
 	if err := e.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	<-e.Done()
 }
 
 // embeddedPID is that of the server on a data directory.

@@ -246,3 +246,8 @@ func Sentence(err error) string {
 func NotDone(op, text string) error {
 	return &awayError{op: op, sentence: text, err: errors.New(text)}
 }
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
+}

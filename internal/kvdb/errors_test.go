@@ -91,7 +91,7 @@ func TestRefusals(t *testing.T) {
 		}, "redis-cluster://", false},
 		{"one server as a cluster", func(t *testing.T) *kvdb.DB {
 			srv, _ := start(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1")
-			return open(t, "redis-cluster://127.0.0.1:"+port(srv))
+			return open(t, "redis-cluster://127.0.0.1:"+srv.Port())
 		}, "not part of a cluster", false},
 		{"loading", func(t *testing.T) *kvdb.DB {
 			srv, db := start(t, "--appendonly", "yes", "--appendfsync", "no")

@@ -339,7 +339,7 @@ func TestEvalInMovingSlot(t *testing.T) {
 	srv, url := newServer(t, "cluster")
 	other, _ := newServer(t, "empty cluster")
 	from, to := open(t, srv.URL()).Client(), open(t, other.URL()).Client()
-	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port(srv)).Err())
+	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", srv.Port()).Err())
 	fromID, toID := from.Do(ctx, "CLUSTER", "MYID").Val(), to.Do(ctx, "CLUSTER", "MYID").Val()
 	await(t, func() bool {
 		return strings.Contains(to.ClusterInfo(ctx).Val(), "cluster_state:ok") && strings.Contains(from.ClusterNodes(ctx).Val(), toID.(string))

@@ -58,6 +58,35 @@ func (k DictKeys) MissesLast() string { return k.base + "misses:last" }
 // MissesFirst says when each was first seen, query → Unix time in ms. HASH
 func (k DictKeys) MissesFirst() string { return k.base + "misses:first" }
 
+// MissBatch holds the number of the last batch of misses that a process wrote. STRING, an integer, for an hour
+func (k DictKeys) MissBatch(process string) string { return k.base + "misses:batch:" + process }
+
+// MissMet holds the CIDs of the invocations that met a miss, of whose query this is the SHA-1; score = when last, Unix ms. ZSET, capped
+func (k DictKeys) MissMet(id string) string { return k.base + "met:" + id }
+
+// MetLast says when each miss that has a MissMet was last met, by its SHA-1. ZSET, score = Unix time in ms
+func (k DictKeys) MetLast() string { return k.base + "misses:met" }
+
+// MetEnds says of misses that were answered when their MissMet goes. ZSET, score = Unix time in ms
+func (k DictKeys) MetEnds() string { return k.base + "misses:met:ends" }
+
+// MetTotal counts the CIDs in all of MissMet. STRING, an integer
+func (k DictKeys) MetTotal() string { return k.base + "misses:met:total" }
+
+// Use counts how often the translations of a pair were looked up: days since 1970 → count, total, last (Unix time in ms). HASH, expires
+func (k DictKeys) Use(pair string) string { return k.base + "use:hits:" + pair }
+
+// UseBits says which of the values of a pair were looked up in a month: bits at places that follow from a value. STRING, expires
+func (k DictKeys) UseBits(month, pair string) string {
+	return k.base + "use:bits:" + month + ":" + pair
+}
+
+// UseSince says since when lookups are counted, Unix time in ms. STRING
+func (k DictKeys) UseSince() string { return k.base + "use:since" }
+
+// UseBatch is the number of the last counts that a process wrote. STRING, expires
+func (k DictKeys) UseBatch(process string) string { return k.base + "use:batch:" + process }
+
 // Upload is a file that waits for its import: what is known of it. HASH, expires
 func (k DictKeys) Upload(id string) string { return k.base + "upload:" + id }
 

@@ -169,3 +169,15 @@ func (db *DB) Close() error {
 	})
 	return db.closeErr
 }
+
+// OwnKey says whether a key is one of this program's own.
+func (db *DB) OwnKey(key string) bool { return db.isOurs(key) }
+
+// HasProgramUser says whether programs run as a Redis user of their own.
+func (db *DB) HasProgramUser() bool { return db.program.user != "" }
+
+// TLS says whether the connections are encrypted.
+func (db *DB) TLS() bool { return db.target.tls != nil }
+
+// IsCluster says whether the target is a cluster.
+func (db *DB) IsCluster() bool { return db.target.scheme.mode == cluster }

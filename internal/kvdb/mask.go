@@ -1,6 +1,7 @@
 package kvdb
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -104,4 +105,26 @@ func Shown(arg string) string {
 		text += "… (" + strconv.Itoa(len(arg)) + " bytes)"
 	}
 	return text
+}
+
+// Masked returns the arguments of a command with secrets masked, also those of a command that it is about.
+func Masked(args []string) []string {
+	out := slices.Clone(args)
+	for i := range secretArgs(args) {
+		out[i] = masked
+	}
+	if len(args) < 3 {
+		return out
+	}
+	about := len(args)
+	switch strings.ToLower(args[0] + " " + args[1]) {
+	case "command getkeys", "command getkeysandflags":
+		about = 2
+	case "acl dryrun":
+		about = 3
+	}
+	if about < len(args) {
+		copy(out[about:], Masked(args[about:]))
+	}
+	return out
 }

@@ -46,7 +46,7 @@ func TestInfoOf(t *testing.T) {
 func TestInfoOfReplica(t *testing.T) {
 	t.Parallel()
 	master := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1")
-	replica := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--replicaof", "127.0.0.1 "+port(master))
+	replica := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--replicaof", "127.0.0.1 "+master.Port())
 	db := open(t, replica.URL())
 	var n kvdb.NodeInfo
 	await(t, func() bool {
@@ -55,7 +55,7 @@ func TestInfoOfReplica(t *testing.T) {
 		n = nodes[0]
 		return n.Info["replication"]["master_link_status"] == "up"
 	})
-	if n.Role != "replica" || n.Of != "127.0.0.1:"+port(master) {
+	if n.Role != "replica" || n.Of != "127.0.0.1:"+master.Port() {
 		t.Errorf("role %s of %s", n.Role, n.Of)
 	}
 	master.Kill()

@@ -3,7 +3,6 @@ package kvdb_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -185,7 +184,7 @@ func TestMovingSlot(t *testing.T) {
 	srv, url := newServer(t, "cluster")
 	other, _ := newServer(t, "empty cluster")
 	from, to := open(t, srv.URL()).Client(), open(t, other.URL()).Client()
-	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port(srv)).Err())
+	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", srv.Port()).Err())
 	fromID, toID := from.Do(ctx, "CLUSTER", "MYID").Val(), to.Do(ctx, "CLUSTER", "MYID").Val()
 	await(t, func() bool {
 		return strings.Contains(to.ClusterInfo(ctx).Val(), "cluster_state:ok") && strings.Contains(from.ClusterNodes(ctx).Val(), toID.(string))
@@ -241,11 +240,8 @@ func newServer(t *testing.T, mode string, args ...string) (*kvtest.Server, strin
 		await(t, func() bool { return strings.Contains(client.ClusterInfo(t.Context()).Val(), "cluster_state:ok") })
 	}
 	must(t, client.Close())
-	return srv, "redis-cluster://127.0.0.1:" + port(srv)
+	return srv, "redis-cluster://127.0.0.1:" + srv.Port()
 }
-
-// port is the one that a server was given as its first option.
-func port(srv *kvtest.Server) string { return srv.Args[slices.Index(srv.Args, "")+2] }
 
 func awaitHealth(t *testing.T, db *kvdb.DB, status string) {
 	t.Helper()

@@ -121,7 +121,7 @@ func TestPipelineFollowsAMovingSlot(t *testing.T) {
 	srv, url := newServer(t, "cluster")
 	other, _ := newServer(t, "empty cluster")
 	from, to := open(t, srv.URL()).Client(), open(t, other.URL()).Client()
-	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port(srv)).Err())
+	must(t, to.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", srv.Port()).Err())
 	fromID, toID := from.Do(ctx, "CLUSTER", "MYID").Val(), to.Do(ctx, "CLUSTER", "MYID").Val()
 	await(t, func() bool {
 		return strings.Contains(to.ClusterInfo(ctx).Val(), "cluster_state:ok") && strings.Contains(from.ClusterNodes(ctx).Val(), toID.(string))
@@ -165,14 +165,14 @@ func TestPipelineWithoutANode(t *testing.T) {
 	must(t, a.ClusterAddSlotsRange(ctx, 0, 8000).Err())
 	must(t, b.ClusterAddSlotsRange(ctx, 8001, 16383).Err())
 	must(t, b.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", 2).Err())
-	must(t, b.ClusterMeet(ctx, "127.0.0.1", port(srv)).Err())
+	must(t, b.ClusterMeet(ctx, "127.0.0.1", srv.Port()).Err())
 	for _, c := range []*redis.Client{a, b} {
 		await(t, func() bool {
 			info := c.ClusterInfo(ctx).Val()
 			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:2")
 		})
 	}
-	db := open(t, "redis-cluster://127.0.0.1:"+port(srv))
+	db := open(t, "redis-cluster://127.0.0.1:"+srv.Port())
 	// Slots: bar 5061, foo 12182.
 	r, err := pipeline(t, db, false, "SET bar 1", "SET foo 1")
 	must(t, err)

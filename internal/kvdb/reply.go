@@ -43,6 +43,31 @@ type Reply struct {
 	Items []Reply
 }
 
+// field returns the value of a key of a map.
+func (r Reply) field(name string) (Reply, bool) {
+	if r.Kind != KindMap {
+		return Reply{}, false
+	}
+	for i := 0; i+1 < len(r.Items); i += 2 {
+		if r.Items[i].Text == name {
+			return r.Items[i+1], true
+		}
+	}
+	return Reply{}, false
+}
+
+// text returns the text of a field of a map.
+func (r Reply) text(field string) string {
+	f, _ := r.field(field)
+	return f.Text
+}
+
+// integer returns the number in a field of a map.
+func (r Reply) integer(field string) int64 {
+	n, _ := strconv.ParseInt(r.text(field), 10, 64)
+	return n
+}
+
 // The limits of what is kept of a reply.
 const (
 	// MaxReplyItems counts the scalars in a reply, at any depth; a key and its value count as one.

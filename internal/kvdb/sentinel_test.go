@@ -2,8 +2,6 @@ package kvdb_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"webadmin/internal/kvdb"
@@ -13,9 +11,8 @@ import (
 // TestSentinel goes through a failover from a master that is killed.
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	master := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1")
-	replica := kvtest.NewServer(t, "--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--replicaof", "127.0.0.1 "+port(master))
-	db := open(t, newSentinel(t, port(master), "main"))
+	master, replica := kvtest.NewPair(t)
+	db := open(t, kvtest.NewSentinel(t, master.Port(), "main"))
 	ctx := t.Context()
 
 	must(t, incr.Run(ctx, db, []string{"k"}).Err())
@@ -37,15 +34,4 @@ func TestSentinel(t *testing.T) {
 	if got, err := client.Get(ctx, "k").Int(); err != nil || got < 2 || got > 2+unknown {
 		t.Errorf("the counter is %d (%v), with %d unknown", got, err, unknown)
 	}
-}
-
-// newSentinel starts a Sentinel that watches the master "main" on a port of this machine, and returns the
-// URL with which to ask it for a master.
-func newSentinel(t *testing.T, masterPort, ask string) string {
-	t.Helper()
-	conf := filepath.Join(t.TempDir(), "sentinel.conf")
-	must(t, os.WriteFile(conf, []byte("sentinel monitor main 127.0.0.1 "+masterPort+" 1\n"+
-		"sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 3000\n"), 0o600))
-	sentinel := kvtest.NewServer(t, conf, "--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--sentinel")
-	return "redis-sentinel://127.0.0.1:" + port(sentinel) + "/0?master=" + ask
 }

@@ -220,37 +220,3 @@ func (t target) String() string {
 	}
 	return s
 }
-
-// MaskURL returns a Redis URL with *** in place of its passwords. It is for URLs that people typed, so it
-// hides too much of a malformed one rather than too little.
-func MaskURL(raw string) string {
-	name, rest, ok := strings.Cut(raw, "://")
-	if !ok {
-		return "***"
-	}
-	user := ""
-	if at := strings.LastIndex(rest, "@"); at >= 0 {
-		var hasPassword bool
-		user, _, hasPassword = strings.Cut(rest[:at], ":")
-		switch {
-		case strings.ContainsAny(rest[:at], "/?#"):
-			user = "***@"
-		case hasPassword:
-			user += ":***@"
-		default:
-			user += "@"
-		}
-		rest = rest[at+1:]
-	}
-	rest, query, hasQuery := strings.Cut(rest, "?")
-	if !hasQuery {
-		return name + "://" + user + rest
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		if key, _, _ := strings.Cut(pair, "="); strings.Contains(strings.ToLower(key), "pass") || strings.Contains(key, "%") {
-			pairs[i] = key + "=***"
-		}
-	}
-	return name + "://" + user + rest + "?" + strings.Join(pairs, "&")
-}

@@ -298,16 +298,3 @@ func appendRequest(b []byte, args []string) []byte {
 	}
 	return b
 }
-
-// field returns the value of a key of a map.
-func (r Reply) field(name string) (Reply, bool) {
-	if r.Kind != KindMap {
-		return Reply{}, false
-	}
-	for i := 0; i+1 < len(r.Items); i += 2 {
-		if r.Items[i].Text == name {
-			return r.Items[i+1], true
-		}
-	}
-	return Reply{}, false
-}

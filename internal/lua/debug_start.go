@@ -2,207 +2,150 @@ package lua
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
+	"regexp"
+	"strconv"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
 
 	"webadmin/internal/kvdb"
-	"webadmin/internal/lua/ldb"
 )
 
-// A server forks for each session, and takes its time to notice those that have ended: it is not to have too many of them.
-const (
-	startsAtOnce  = 10
-	startPatience = 3 * time.Second
-	startTries    = 4
-	startTime     = 5 * time.Second // for one try
-	lockTime      = 5 * time.Second // that the lock is held at most
-)
+// debugPrologue returns the redis that a program in the debugger gets: that of everybody, if the server itself refuses what is not
+// undone with the fork; else one that refuses it. Outside of a debugger it returns nil.
+const debugPrologue = `local mark=...
+local R=redis
+if not R.breakpoint() then return end
+if R.sha1hex(table.concat(KEYS,' ')..' '..table.concat(ARGV,' ',1,#ARGV-1)..' ')~=table.remove(ARGV) then
+  error('the server has garbled the arguments of the program')
+end
+local pcall,error,type,tostring,pairs,upper,match=pcall,error,type,tostring,pairs,string.upper,string.match
+local ok,may=pcall(R.acl_check_cmd,'FLUSHALL')
+if ok and may==false then return R end
+local own={}
+for k,v in pairs(R) do own[k]=v end
+local function guarded(...)
+  local name=upper(tostring((...)))
+  if name=='FLUSHALL' or name=='MIGRATE' or name=='CLUSTER' then
+    return {err='ERR '..name..' is not run in the debugger: what it does is not undone'}
+  end
+  return R.pcall(...)
+end
+own.pcall=guarded
+own.call=function(...)
+  local r=guarded(...)
+  if type(r)=='table' and type(r.err)=='string' then
+    for level=2,9 do -- the error will not say the line
+      local _,at=pcall(error,'',level)
+      local line=match(tostring(at),'^user_script:(%d+):')
+      if line then R.debug(mark..' '..line) break end
+    end
+    error(r,0)
+  end
+  return r
+end
+return own`
 
-// startsEvery is the time between two starts after those.
-var startsEvery = time.Second
+// guardedError is what an error of the guard has at its end.
+var guardedError = regexp.MustCompile(` ?script: [0-9a-f]{40}, on =?webadmin:\d+\.\s*$`)
 
-// bench is where programs are tried. Its zero value is ready.
-type bench struct {
-	starts  starts
-	scratch scratch
+// notUndone are commands whose effects would outlive the fork.
+var notUndone = regexp.MustCompile(`(?i)\b(flushall|migrate|cluster)\b`)
 
-	mu       sync.Mutex
-	closed   bool
-	sessions map[string]*Debug
-}
-
-// starts holds sessions back that would start too fast.
-type starts struct {
-	mu   sync.Mutex
-	full time.Time // when all of startsAtOnce are there again
-}
-
-// take returns how long to wait before the next start, which it counts. A wait longer than most is none: it is not counted.
-func (s *starts) take(now time.Time, most time.Duration) (wait time.Duration, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	full := s.full
-	if full.Before(now) {
-		full = now
-	}
-	full = full.Add(startsEvery)
-	wait = max(0, full.Sub(now)-startsAtOnce*startsEvery)
-	if wait > most {
-		return wait, false
-	}
-	s.full = full
-	return wait, true
-}
-
-// noForkError says why a session in a fork is not to be had. Whoever wants one may try another way.
-type noForkError struct{ why string }
-
-func (e *noForkError) Error() string { return e.why }
-
-// forked is a program that stands in a fork of a server.
-type forked struct {
-	*ldb.Session
-	wire *kvdb.Wire
-	stop ldb.Stop // where it stands first
-}
-
-// fork starts a session of the debugger on the target: what it first stops at has to hold the mark, which nobody else can know. The
-// errors are *noForkError and ErrAway.
-func (s *Store) fork(ctx context.Context, place []string, mark string, command []string) (*forked, error) {
-	switch {
-	case s.db.TLS():
-		return nil, &noForkError{"The connection to Redis is encrypted (TLS), and the debugger of Redis breaks such connections."}
-	case len(command) > maxForkArgs:
-		return nil, &noForkError{"The keys and values are too many or too large for the debugger of Redis."}
-	}
-	wait, ok := s.bench.starts.take(time.Now(), startPatience)
-	if !ok {
-		return nil, &noForkError{fmt.Sprintf("Too many programs were tried at once: the server gets no fork for the next %.0f s.", wait.Seconds())}
-	}
-	if !sleep(ctx, wait) {
-		return nil, kvdb.ReadErr("debug", ctx.Err())
-	}
-	for range startTries {
-		f, err := s.forkOnce(ctx, place, mark, command)
-		if !errors.Is(err, errCrossed) {
-			return f, err
+// start runs the program up to its first line. On an error nothing is left.
+func (d *Debug) start(ctx context.Context, breakpoints []int) (err error) {
+	if reaches(d.src.Text) != "" {
+		if err := d.s.checkReach(ctx, d.call); err != nil {
+			return err
 		}
 	}
-	return nil, &noForkError{"Somebody else uses the debugger of the server, and the sessions got mixed up."}
-}
-
-// errCrossed is when the server shows another program than ours.
-var errCrossed = errors.New("the server showed another program")
-
-func (s *Store) forkOnce(ctx context.Context, place []string, mark string, command []string) (_ *forked, err error) {
-	limited, cancel := context.WithTimeout(ctx, startTime)
-	defer cancel()
-	unlock, err := s.lockDebugger(limited)
-	if err != nil {
-		return nil, err
+	mark := "mark_" + rand.Text()
+	d.mark = mark
+	prologue := "do local " + mark + " end " + unpad + "local redis=loadstring(table.remove(ARGV),'=webadmin')('" + mark + "') if not redis then return end "
+	command := "EVAL"
+	if d.call.ReadOnly {
+		command = "EVAL_RO"
 	}
-	defer unlock()
-	wire, err := s.db.OpenWire(limited, place)
+	args := append([]string{command, onFirstLine(prologue, d.src.Text), strconv.Itoa(len(d.call.Keys))}, d.call.Keys...)
+	args = pad(append(append(args, d.call.Values...), sumOf(d.call, ""), debugPrologue))
+	f, err := d.s.fork(ctx, d.call.Keys, mark, args)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	if f.stop.Ended {
+		f.close()
+		if isVerdict(f.stop.Reply.Text) {
+			var syntax *SyntaxError
+			if err := d.s.verdictOnly(ctx, d.src.Text); errors.As(err, &syntax) {
+				return syntax
+			}
+		}
+		return &noForkError{fmt.Sprintf("The server did not start: it replied %.200q.", f.stop.Reply.Text)}
 	}
 	defer func() {
 		if err != nil {
-			_ = wire.Close()
+			f.close()
 		}
 	}()
-	session, stop, err := ldb.Start(limited, wire, command)
-	var refused *ldb.RefusedError
-	switch {
-	case errors.As(err, &refused):
-		return nil, refusal(refused)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return nil, s.whyEOF(ctx)
-	case err != nil && limited.Err() != nil && ctx.Err() == nil:
-		return nil, errCrossed // the first stop went to somebody else
-	case err != nil:
-		return nil, err
-	case !stop.Ended && !strings.Contains(stop.Source, mark):
-		return nil, errCrossed
+	d.mu.Lock()
+	d.f = f
+	closed := d.state.Ended
+	d.mu.Unlock()
+	if closed {
+		return kvdb.NotDone("lua: debug", "This program is shutting down. Try again when it is back.")
 	}
-	return &forked{session, wire, stop}, nil
-}
-
-// refusal is what a server says that doesn't debug.
-func refusal(refused *ldb.RefusedError) error {
-	if err := kvdb.ReadErr("debug", refused); errors.Is(err, kvdb.ErrAway) && !strings.HasPrefix(refused.Reply, "NOPERM") {
+	limited, cancel := context.WithTimeout(ctx, debugStep)
+	defer cancel()
+	if err := f.Maxlen(limited, debugMaxlen); err != nil {
 		return err
 	}
-	if strings.HasPrefix(refused.Reply, "NOPERM") {
-		return &noForkError{"The Redis user as whom programs run has no permission for the debugger (SCRIPT DEBUG)."}
+	stop := f.stop
+	d.skip = true
+	if d.emptyFirstLine() {
+		if stop, err = f.Step(limited); err != nil {
+			return err
+		}
+		d.skip = false
 	}
-	return &noForkError{fmt.Sprintf("The server has no debugger to offer: it replied %.200q.", refused.Reply)}
+	stop.Reason = "start"
+	if !stop.Ended {
+		if err := d.setBreakpoints(limited, breakpoints); err != nil {
+			return err
+		}
+	}
+	if err := d.stopped(limited, stop); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.state.Ended {
+		d.touch()
+	}
+	return nil
 }
 
-// whyEOF finds out why a server closed the connection instead of starting a session.
-func (s *Store) whyEOF(ctx context.Context) error {
-	info, err := s.db.Info(ctx)
+// emptyFirstLine says whether the line on which the prologue stands has no code of the program.
+func (d *Debug) emptyFirstLine() bool {
+	text := strings.TrimPrefix(strings.TrimPrefix(d.src.Text, shebangForm.FindString(d.src.Text)), "\n")
+	if shebangForm.FindString(d.src.Text) == "" {
+		text = d.src.Text
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	line = strings.TrimSpace(line)
+	return line == "" || strings.HasPrefix(line, "--") && !strings.HasPrefix(line, "--[")
+}
+
+// checkReach returns a noForkError if a program that gets at the redis of everybody could do what is not undone.
+func (s *Store) checkReach(ctx context.Context, c Call) error {
+	const text = "if not redis.acl_check_cmd or redis.acl_check_cmd('FLUSHALL') then return 1 end return 0"
+	result, err := s.db.Eval(ctx, kvdb.Eval{Text: text, Keys: c.Keys, AdHoc: true})
 	if err != nil {
 		return err
 	}
-	state := info["persistence"]
-	switch {
-	case state["rdb_bgsave_in_progress"] == "1":
-		return &noForkError{"The server is saving its data (BGSAVE), and starts no debugger meanwhile."}
-	case state["aof_rewrite_in_progress"] == "1":
-		return &noForkError{"The server is rewriting its append-only file, and starts no debugger meanwhile."}
+	if result.Reply.Kind != kvdb.KindInteger || result.Reply.Text != "0" {
+		return &noForkError{"The program can reach commands such as FLUSHALL in ways that the debugger can't guard (_G, loadstring …), " +
+			"and the Redis user may run them: what they do to the files of the server would stay."}
 	}
-	return &noForkError{"The server closed the connection instead of starting the debugger."}
+	return nil
 }
-
-// unlockScript gives a lock back that is still one's own.
-//
-// KEYS 1 the lock
-// ARGV 1 the token with which it was taken
-var unlockScript = kvdb.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`)
-
-// lockDebugger keeps all instances but this one off the debugger, until unlock is called. ErrAway, *noForkError.
-func (s *Store) lockDebugger(ctx context.Context) (unlock func(), err error) {
-	token := newToken()
-	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		taken, err := s.db.Client().SetNX(ctx, s.keys.DebugLock(), token, lockTime).Result()
-		if err != nil {
-			return nil, kvdb.ReadErr("debug", err)
-		}
-		if taken {
-			break
-		}
-		if !sleep(ctx, pause) {
-			return nil, &noForkError{"Others start debug sessions all the time. Try again in a moment."}
-		}
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTime)
-		defer cancel()
-		if err := unlockScript.Run(ctx, s.db, []string{s.keys.DebugLock()}, token).Err(); err != nil && err.Error() != "redis: nil" {
-			s.logger.DebugContext(ctx, "the lock of the debugger is left to expire", "error", err)
-		}
-	}, nil
-}
-
-// sleep returns false as soon as the context ends.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (f *forked) close() { _ = f.wire.Close() }

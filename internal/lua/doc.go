@@ -14,9 +14,10 @@
 //     render.go: replies in a line.
 //   - runlog.go: the last runs of each program and the counts, written behind; examples.go: saved calls.
 //   - checks.go and check: what looks wrong in a text, without running it.
-//   - dryrun.go, dryrun_trace.go and dryrun.lua: what a program would do; apply.go: then doing it;
-//     debug.go and debug_start.go: stepping through it, over the protocol in ldb; scratch.go: a server of our own
-//     to try programs on.
+//   - dryrun.go, dryrun_trace.go and dryrun.lua: what a program would do; apply.go: then doing it.
+//   - debug.go: stepping through a program; debug_start.go up to its first line, debug_commands.go from there.
+//   - bench.go: where both are tried: fork.go, a fork of the server, spoken to in the protocol of ldb; scratch.go, a
+//     server of our own.
 //
 // How uploads stand in Redis: the stream of versions of a name is the truth, its last entry the current state; the
 // names and what is known of each are kept beside it for lists. Each change is one script, which also raises the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"webadmin/internal/correlation"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/lua/check"
 )
@@ -44,7 +45,9 @@ func (s *Store) Run(ctx context.Context, who Caller, c Call) (Outcome, error) {
 	finish := func(result kvdb.Result, err error) (Outcome, error) {
 		s.underway.end(id)
 		out, err := s.outcome(ctx, src, c, result, err)
-		s.record(runOf(who, c, at, out, err))
+		r := runOf(who, c, at, out, err)
+		r.CID = correlation.ID(ctx)
+		s.record(r)
 		return out, err
 	}
 	result, err := s.db.Eval(ctx, kvdb.Eval{

@@ -47,6 +47,7 @@ type Run struct {
 	SHA1         string
 	At           time.Time
 	Who, Address string
+	CID          string   // of the invocation on whose behalf it ran, "" = of none
 	Mode         string   // "run", "read-only", "dry-run", "apply" or "debug"
 	Keys, Values []string // cut for keeping
 	Text         string   // of an ad hoc run, cut
@@ -104,7 +105,7 @@ func cutText(text string, most int) string {
 
 // size is about how much memory the run takes.
 func (r *Run) size() int {
-	n := 512 + len(r.Text) + len(r.Result) + len(r.Error) + len(r.Address) + len(r.Who)
+	n := 512 + len(r.Text) + len(r.Result) + len(r.Error) + len(r.Address) + len(r.Who) + len(r.CID)
 	for _, list := range [][]string{r.Keys, r.Values} {
 		for _, text := range list {
 			n += 16 + len(text)
@@ -343,6 +344,7 @@ type runRecord struct {
 	At      int64    `json:"at"`
 	Who     string   `json:"who,omitempty"`
 	Address string   `json:"address,omitempty"`
+	CID     string   `json:"cid,omitempty"`
 	Mode    string   `json:"mode"`
 	Keys    [][]byte `json:"keys,omitempty"`
 	Values  [][]byte `json:"values,omitempty"`
@@ -357,7 +359,7 @@ type runRecord struct {
 }
 
 func encodeRun(r Run) (string, error) {
-	b, err := json.Marshal(runRecord{SHA1: r.SHA1, At: r.At.UnixMilli(), Who: r.Who, Address: r.Address, Mode: r.Mode,
+	b, err := json.Marshal(runRecord{SHA1: r.SHA1, At: r.At.UnixMilli(), Who: r.Who, Address: r.Address, CID: r.CID, Mode: r.Mode,
 		Keys: toBytes(r.Keys), Values: toBytes(r.Values), Text: []byte(r.Text), Type: r.Type, Result: []byte(r.Result),
 		Error: []byte(r.Error), Line: r.Line, Took: int64(r.Took), Outcome: r.Outcome, Cut: r.Cut})
 	return string(b), err
@@ -369,7 +371,7 @@ func decodeRun(program string, m redis.XMessage) (Run, error) {
 	if err := json.Unmarshal([]byte(text), &x); err != nil {
 		return Run{}, fmt.Errorf("run %s of %q: %w", m.ID, program, err)
 	}
-	return Run{ID: m.ID, Program: program, SHA1: x.SHA1, At: fromMillis(x.At), Who: x.Who, Address: x.Address, Mode: x.Mode,
+	return Run{ID: m.ID, Program: program, SHA1: x.SHA1, At: fromMillis(x.At), Who: x.Who, Address: x.Address, CID: x.CID, Mode: x.Mode,
 		Keys: toTexts(x.Keys), Values: toTexts(x.Values), Text: string(x.Text), Type: x.Type, Result: string(x.Result),
 		Error: string(x.Error), Line: x.Line, Took: time.Duration(x.Took), Outcome: x.Outcome, Cut: x.Cut}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
+	"webadmin/internal/correlation"
 	"webadmin/internal/kvdb"
 	"webadmin/internal/kvdb/kvtest"
 )
@@ -42,7 +43,7 @@ func TestRuns(t *testing.T) {
 		other, ctx := newStore(t, db, withClock(now)), t.Context()
 		at := now.now()
 		runs := []Run{
-			{Program: "a", SHA1: "x", At: at, Who: "ann", Address: "10.0.0.1", Mode: "run", Keys: []string{"k", "\xff"}, Values: []string{"", "ż\n"}, Type: "integer", Result: "1", Took: 1234567, Outcome: "done"},
+			{Program: "a", SHA1: "x", At: at, Who: "ann", Address: "10.0.0.1", CID: "c1", Mode: "run", Keys: []string{"k", "\xff"}, Values: []string{"", "ż\n"}, Type: "integer", Result: "1", Took: 1234567, Outcome: "done"},
 			{Program: "a", At: at.Add(time.Second), Mode: "read-only", Error: "boom", Line: 3, Outcome: "failed"},
 			{Program: "a", Mode: "dry-run", Outcome: "failed"},
 			{Program: "a", Mode: "debug", Outcome: "done"},
@@ -264,4 +265,19 @@ func TestRunsAreWrittenByTheWay(t *testing.T) {
 	ran(s, "a", 1)
 	must(t, s.Close(t.Context()))
 	wantRuns(t, newStore(t, db), "a", 2, 0)
+}
+
+// TestRunOnBehalfOf: a run knows the invocation on whose behalf it was made.
+func TestRunOnBehalfOf(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, kvtest.Open(t))
+	for _, ctx := range []context.Context{t.Context(), correlation.With(t.Context(), "c1")} {
+		_, err := s.Run(ctx, Caller{Who: "ann"}, Call{Text: "return 1"})
+		must(t, err)
+	}
+	page, err := s.Runs(t.Context(), "", "", 0)
+	must(t, err)
+	if len(page.Items) != 2 || page.Items[0].CID != "c1" || page.Items[1].CID != "" {
+		t.Errorf("%+v", page.Items)
+	}
 }

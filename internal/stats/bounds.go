@@ -1,9 +1,6 @@
 package stats
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Span is a calendar range.
 type Span string
@@ -18,12 +15,6 @@ const (
 	SpanMonth     Span = "month"
 	SpanYear      Span = "year"
 )
-
-// Spans are those that people choose from.
-var Spans = []Span{SpanHour, SpanToday, SpanYesterday, SpanWeek, SpanMonth, SpanYear}
-
-// Units are what ranges are moved by.
-var Units = []Span{SpanHour, SpanDay, SpanWeek, SpanMonth, SpanYear}
 
 // Bounds is the span that holds t, in the zone loc; SpanHour are the 60 minutes before t. Days are calendar days: one on which clocks are
 // changed is as long as it is. A span that there is not is empty.
@@ -49,8 +40,8 @@ func Bounds(span Span, t time.Time, loc *time.Location) Range {
 	return Range{t, t}
 }
 
-// Shift moves a range by n of a unit of the calendar of loc (see Units): Shift(today, SpanWeek, -1) is the same day of last week. A whole day,
-// week, month or year stays one. A day that the month doesn't have becomes its last.
+// Shift moves a range by n of a unit (an hour, day, week, month or year) of the calendar of loc: Shift(today, SpanWeek, -1) is the
+// same day of last week. A whole day, week, month or year stays one. A day that the month doesn't have becomes its last.
 func Shift(r Range, unit Span, n int, loc *time.Location) Range {
 	if unit == SpanHour {
 		return Range{r.From.Add(time.Duration(n) * time.Hour), r.To.Add(time.Duration(n) * time.Hour)}
@@ -82,22 +73,4 @@ func addMonths(t time.Time, n int) time.Time {
 	y, m, d := t.Date()
 	last := time.Date(y, m+time.Month(n)+1, 0, 0, 0, 0, 0, t.Location()).Day()
 	return time.Date(y, m+time.Month(n), min(d, last), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), t.Location())
-}
-
-// Previous are the units by which one looks back from a span: last hour at the hour, day or week before, this month at the month or
-// year before. Of a range of people's own, all.
-func Previous(span Span) []Span {
-	switch span {
-	case SpanHour:
-		return []Span{SpanHour, SpanDay, SpanWeek}
-	case SpanToday, SpanYesterday, SpanDay:
-		return []Span{SpanDay, SpanWeek}
-	case SpanWeek:
-		return []Span{SpanWeek, SpanMonth}
-	case SpanMonth:
-		return []Span{SpanMonth, SpanYear}
-	case SpanYear:
-		return []Span{SpanYear}
-	}
-	return slices.Clone(Units)
 }

@@ -38,8 +38,13 @@ func (s *Store) Services(ctx context.Context, r Range, o ServicesOptions) (Servi
 			continue
 		}
 		all.merge(row.whole.sums)
-		if matches(row.service, o.Filter) {
+		if matches(row, o) {
 			kept = append(kept, row)
+		}
+	}
+	if o.Which.Slow {
+		if kept, err = s.slowOnes(ctx, q, kept); err != nil {
+			return report, err
 		}
 	}
 	report.Matched = len(kept)
@@ -69,8 +74,10 @@ func (s *Store) Services(ctx context.Context, r Range, o ServicesOptions) (Servi
 	return report, nil
 }
 
-func matches(service, filter string) bool {
-	return strings.Contains(strings.ToLower(service), strings.ToLower(filter))
+// matches says whether a row is of a service that the report is of, but for Which.Slow.
+func matches(r row, o ServicesOptions) bool {
+	return strings.Contains(strings.ToLower(r.service), strings.ToLower(o.Filter)) && strings.HasPrefix(r.service, o.Which.Prefix) &&
+		(o.Which.Not == "" || !strings.HasPrefix(r.service, o.Which.Not)) && (!o.Which.Failed || r.whole.failed > 0)
 }
 
 // query is a range as it can be answered.
@@ -254,27 +261,62 @@ const slower = 2
 
 // mark fills in Attention.
 func (s *Store) mark(ctx context.Context, q query, report *ServicesReport) error {
-	set := s.settings()
 	names := make([]string, len(report.Items))
 	for i := range report.Items {
 		names[i] = report.Items[i].Service
 	}
-	// A week ago, as much of the range as has passed of it by now.
-	ago := q.shown()
-	week := s.query(Range{ago.From.Add(-7 * day), ago.To.Add(-7 * day)})
-	records, err := s.read(ctx, names, week.whole(), false)
+	before, err := s.weekAgo(ctx, q, names)
 	if err != nil {
 		return err
 	}
+	set := s.settings()
 	for i := range report.Items {
 		item := &report.Items[i]
-		a := Attention{LastWeek: records[i][0].mean()}
-		a.Slow = set.SlowMean > 0 && item.Mean > set.SlowMean
-		a.Busy = set.BusyShare > 0 && item.UsageShare > set.BusyShare
-		a.Slower = a.LastWeek > 0 && item.Mean > slower*a.LastWeek
-		item.Attention = a
+		item.Attention = set.attention(item.Mean, before[i])
+		item.Attention.Busy = set.BusyShare > 0 && item.UsageShare > set.BusyShare
 	}
 	return nil
+}
+
+// weekAgo are the means of services a week before, in as much of the range as has passed of it by now.
+func (s *Store) weekAgo(ctx context.Context, q query, names []string) ([]time.Duration, error) {
+	ago := q.shown()
+	records, err := s.read(ctx, names, s.query(Range{ago.From.Add(-7 * day), ago.To.Add(-7 * day)}).whole(), false)
+	if err != nil {
+		return nil, err
+	}
+	means := make([]time.Duration, len(records))
+	for i := range records {
+		means[i] = records[i][0].mean()
+	}
+	return means, nil
+}
+
+// attention says of a mean, and that of a week before, whether it is slow.
+func (set Settings) attention(mean, lastWeek time.Duration) Attention {
+	return Attention{
+		LastWeek: lastWeek, Slow: set.SlowMean > 0 && mean > set.SlowMean,
+		Slower: lastWeek > 0 && mean > slower*lastWeek,
+	}
+}
+
+// slowOnes keeps the rows of services that are slow.
+func (s *Store) slowOnes(ctx context.Context, q query, rows []row) (kept []row, err error) {
+	names := make([]string, len(rows))
+	for i := range rows {
+		names[i] = rows[i].service
+	}
+	before, err := s.weekAgo(ctx, q, names)
+	if err != nil {
+		return nil, err
+	}
+	set := s.settings()
+	for i := range rows {
+		if a := set.attention(rows[i].whole.mean(), before[i]); a.Slow || a.Slower {
+			kept = append(kept, rows[i])
+		}
+	}
+	return kept, nil
 }
 
 // sparkLengths are the lengths that a point of a sparkline may have.

@@ -83,11 +83,20 @@ type Figures struct {
 	UsageShare, TimeShare         float64 // 0 to 1, of all services of the report (those hidden as internal do not count)
 }
 
+// Which narrows a report; its zero value leaves all services.
+type Which struct {
+	Failed bool   // only those with failed calls
+	Slow   bool   // only those that are Slow or Slower: see Attention
+	Prefix string // only those whose names begin with it
+	Not    string // none whose name begins with it; "" = all
+}
+
 // ServicesOptions say which services a report is of and what it says of each.
 type ServicesOptions struct {
 	Sort     Sort   // "" = SortUsage
 	Limit    int    // how many at most; 0 = all
 	Filter   string // only names that contain it, upper and lower case alike
+	Which    Which
 	Internal bool   // services of the product itself too
 	Compare  *Range // the same figures of another range as Before
 	Spark    int    // about how many points the sparklines have; 0 = none
@@ -125,9 +134,6 @@ type Attention struct {
 	Slower   bool          // Mean is over twice that of the same range a week ago
 	LastWeek time.Duration // the mean of the same range a week ago, 0 = no calls
 }
-
-// Any is whether there is a mark at all.
-func (a Attention) Any() bool { return a.Slow || a.Busy || a.Slower }
 
 // Point is a part of a trend. Parts without calls are there too, with Figures of zero.
 type Point struct {

@@ -141,7 +141,7 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	// Not Idempotency-Key: with it, the transport would send a request again of which it doesn't know what became.
 	for name, value := range map[string]string{
 		"Content-Type": "application/json", "Accept": "application/json", "User-Agent": c.agent,
-		"Webadmin-Service": call.Service, "Webadmin-Cid": call.CID, "Webadmin-Attempt": strconv.Itoa(call.Attempt),
+		"Webadmin-Service": call.Service, "Webadmin-Cid": call.CID, "X-Correlation-Id": call.CID, "Webadmin-Attempt": strconv.Itoa(call.Attempt),
 		"Webadmin-Signature": Sign(call.Secret, c.now(), call.Body),
 	} {
 		req.Header.Set(name, value)

@@ -57,7 +57,7 @@ func TestDoSendsTheInvocationSigned(t *testing.T) {
 		t.Errorf("body %s", body)
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/json", "User-Agent": "webadmin/test", "Webadmin-Service": "a/b:c", "Webadmin-Cid": "cid1", "Webadmin-Attempt": "2",
+		"Content-Type": "application/json", "User-Agent": "webadmin/test", "Webadmin-Service": "a/b:c", "Webadmin-Cid": "cid1", "X-Correlation-Id": "cid1", "Webadmin-Attempt": "2",
 		"Webadmin-In-Reply-To": "cid0",
 		// echo -n '1700000000.{"n":12345678901234567890}' | openssl dgst -sha256 -hmac s3cret
 		"Webadmin-Signature": "t=1700000000,v1=d17d97671c8ac9ad896c021cea23283419c41cdf07f44b2e4f72ea0d871e6230",

@@ -5,6 +5,7 @@
 //
 //	Content-Type: application/json
 //	Webadmin-Service, Webadmin-Cid, Webadmin-Attempt, Webadmin-In-Reply-To (of callbacks)
+//	X-Correlation-Id: the CID once more, as an endpoint gives it to the API of this program when it calls that on behalf of the invocation
 //	Webadmin-Signature: t=<Unix seconds>,v1=<hex of HMAC-SHA256 of "t.body" with the webhook's secret>
 //
 // Any status 2xx says that it is done, and the body is the result. Any other status is a failed attempt; Retry-After is kept to. As

@@ -1,13 +1,3 @@
-// Package api serves the JSON API under /api/v1 and its description. It turns requests into calls of the domains
-// and their answers into JSON; it holds no rules of its own but those of the wire: names, limits, status codes.
-//
-// Every call is one operation: a row for the route table, an input struct, an answer type and a function between
-// them. The OpenAPI document is made from these types, and the requests are decoded by them, so that the
-// two can't differ.
-//
-// huma makes the schemas and the document, and no more than that. It would serve the calls, too, but it decodes each
-// body twice (the benchmarks tell), keeps a whole file in memory, takes a field's name in any case, replaces text
-// that is not UTF-8, and answers past the one error handler in words that only its globals can change.
 package api
 
 import (
@@ -79,7 +69,7 @@ func (s *server) operations() []operation {
 	var all []operation
 	for _, area := range [][]operation{
 		s.translateCalls(), s.entryCalls(), s.translationCalls(), s.systemCalls(), s.transferCalls(),
-		s.missCalls(), s.changeCalls(), s.luaCalls(), s.kvdbCalls(),
+		s.missCalls(), s.usageCalls(), s.changeCalls(), s.luaCalls(), s.kvdbCalls(),
 		s.channelCalls(), s.invocationCalls(), s.serviceCalls(), s.deadCalls(), s.statsCalls(), s.auditCalls(),
 	} {
 		all = append(all, area...)

@@ -20,12 +20,13 @@ type AuditRecord struct {
 	Before  string    `json:"before" doc:"Cut at 2 KiB, with a mark."`
 	After   string    `json:"after" doc:"Cut at 2 KiB, with a mark."`
 	Outcome string    `json:"outcome" enum:"done,failed,unknown"`
+	CID     string    `json:"cid" doc:"Of the invocation on whose behalf it was done; empty: of none."`
 }
 
 func auditRecordOf(r audit.Record) AuditRecord {
 	return AuditRecord{
 		At: r.At.UTC(), Actor: r.Actor, Address: r.Address, Verb: r.Verb, Object: r.Object,
-		Before: r.Before, After: r.After, Outcome: r.Outcome,
+		Before: r.Before, After: r.After, Outcome: r.Outcome, CID: r.CID,
 	}
 }
 
@@ -34,6 +35,7 @@ type listAuditInput struct {
 	Actor  string    `query:"actor" doc:"Only by this user or token."`
 	Verb   string    `query:"verb" doc:"Only this verb, or all that begin with it: entry is entry.create, too."`
 	Object string    `query:"object" doc:"Only with this text in the object."`
+	CID    string    `query:"cid" doc:"Only what was done on behalf of this invocation."`
 	From   time.Time `query:"from" doc:"Not before this time."`
 	To     time.Time `query:"to" doc:"Before this time."`
 }
@@ -47,7 +49,7 @@ func (s *server) auditCalls() []operation {
 }
 
 func (s *server) listAudit(ctx context.Context, in *listAuditInput) (list[AuditRecord], error) {
-	filter := audit.Filter{Actor: in.Actor, Verb: in.Verb, Object: in.Object, From: in.From, To: in.To}
+	filter := audit.Filter{Actor: in.Actor, Verb: in.Verb, Object: in.Object, CID: in.CID, From: in.From, To: in.To}
 	records, next, err := s.Audit.List(ctx, filter, in.Cursor, in.Limit)
 	if err != nil {
 		return list[AuditRecord]{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"webadmin/internal/account"
 	"webadmin/internal/broker"
 	"webadmin/internal/handlers/mw"
+	"webadmin/internal/kvdb"
 )
 
 // EventsPath is the call that subscribes to a channel.
@@ -95,6 +97,9 @@ func (s *server) events(c echo.Context, in *eventsInput) error {
 		o.After = in.LastEventID
 	}
 	sub, err := s.Broker.Subscribe(c.Request().Context(), in.Channel, o)
+	if errors.Is(err, io.EOF) {
+		return kvdb.NotDone("subscribe", "This server is being stopped. Connect again: another one answers, or this one when it is back.")
+	}
 	if err != nil {
 		return err
 	}

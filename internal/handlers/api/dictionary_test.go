@@ -553,7 +553,7 @@ func TestMisses(t *testing.T) {
 			t.Errorf("%s is %v", name, m[name])
 		}
 	}
-	if diff := cmp.Diff(but(ask, "count", 3.0), but(m, "first_at", nil, "last_at", nil)); diff != "" {
+	if diff := cmp.Diff(but(ask, "count", 3.0, "invocations", 0.0), but(m, "first_at", nil, "last_at", nil)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if n := len(w.items("/dictionary/misses?value1=x&system1=CRM")); n != 1 {

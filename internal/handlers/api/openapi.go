@@ -23,7 +23,9 @@ const jsonType = echo.MIMEApplicationJSON
 
 const intro = `Every call takes a token, in the header ` + "`Authorization: Bearer …`" + `, or the session of a signed-in browser. ` +
 	`Text is UTF-8, times are RFC 3339 in UTC. What is read can be sent back as it was: read-only fields are ignored, unknown ones are refused. ` +
-	`An answer of 503 says that nothing was done; 504 says that nobody knows whether it was, and where to look.`
+	`An answer of 503 says that nothing was done; 504 says that nobody knows whether it was, and where to look. ` +
+	"A worker that calls on behalf of an invocation gives its CID in the header `" + mw.HeaderCID + "`: misses, runs, audit records and slow calls " +
+	`lead back to the invocation then. Up to 200 characters of printable ASCII without blanks; what is none is left out, and no call fails of it.`
 
 // groups are the parts of the document, in their order.
 var groups = []*huma.Tag{

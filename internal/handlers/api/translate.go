@@ -100,7 +100,7 @@ func (s *server) translate(ctx context.Context, in *translateInput) (TranslateAn
 	q := &in.Body
 	start := time.Now()
 	r, err := s.Dict.Translate(ctx, dict.Query{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2})
-	s.Stats.Record("translate", time.Since(start), err != nil, "")
+	s.Stats.Record("translate", time.Since(start), err != nil, mw.From(ctx).CID)
 	if err != nil {
 		return TranslateAnswer{}, err
 	}
@@ -111,7 +111,7 @@ func (s *server) translateBatch(ctx context.Context, in *batchInput) (BatchAnswe
 	q := &in.Body
 	start := time.Now()
 	results, err := s.Dict.TranslateBatch(ctx, dict.Query{System1: q.System1, Key1: q.Key1, System2: q.System2, Key2: q.Key2}, q.Values)
-	s.Stats.Record("translate:batch", time.Since(start), err != nil, "")
+	s.Stats.Record("translate:batch", time.Since(start), err != nil, mw.From(ctx).CID)
 	if err != nil {
 		return BatchAnswer{}, err
 	}

@@ -70,6 +70,7 @@ type listTranslationsInput struct {
 	Key2    string `query:"key2" doc:"Only to this key."`
 	Value2  string `query:"value2" doc:"Only to this value."`
 	Q       string `query:"q" doc:"Only those with this text in any field, whatever its case."`
+	Unused  string `query:"unused_since" format:"date" example:"2026-10-01" doc:"Only those that no program has looked up since the first of this month, in UTC. What is listed is so for sure, as far as lookups are counted (see since in /dictionary/usage); a few of a hundred may be left out. At most 12 months back."`
 }
 
 type createTranslationInput struct {
@@ -112,9 +113,13 @@ func (s *server) translationCalls() []operation {
 }
 
 func (s *server) listTranslations(ctx context.Context, in *listTranslationsInput) (list[Translation], error) {
+	unused, err := parseUnused(in.Unused)
+	if err != nil {
+		return list[Translation]{}, err
+	}
 	filter := dict.Filter{
 		System1: in.System1, Key1: in.Key1, Value1: in.Value1,
-		System2: in.System2, Key2: in.Key2, Value2: in.Value2, Q: in.Q,
+		System2: in.System2, Key2: in.Key2, Value2: in.Value2, Q: in.Q, Unused: unused,
 	}
 	page, err := s.Dict.Translations(ctx, filter, dict.ListOptions{Cursor: in.Cursor, Limit: in.Limit})
 	if err != nil {

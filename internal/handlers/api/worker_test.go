@@ -147,3 +147,26 @@ func TestWorkerInPythonKeepsItsLeaseAndWaitsForTheServer(t *testing.T) {
 		t.Errorf("%v\n%s", done, p.said)
 	}
 }
+
+// What the worker calls with the CID of its invocation leads back to that.
+func TestWorkerInPythonSaysOnWhoseBehalf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	text, err := os.ReadFile("../../../docs/worker.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := `    call("translate", 5, cid, system1="CRM", key1="C", value1="XK", system2="ERP", key2="C")
+    return {`
+	file := filepath.Join(t.TempDir(), "asks.py")
+	if err := os.WriteFile(file, bytes.Replace(text, []byte("    return {"), []byte(asks), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.work(file, w.url, "5")
+	cid := w.invoke("orders", `{"lines":[]}`)
+	w.becomes(cid, "done")
+	kvtest.Await(t, "the miss knows it", func() bool {
+		met := w.items("/dictionary/misses/invocations?system1=CRM&key1=C&value1=XK&system2=ERP&key2=C")
+		return len(met) == 1 && met[0].(object)["cid"] == cid && met[0].(object)["service"] == "orders"
+	})
+}

@@ -43,7 +43,7 @@ func levelOf(status int, broken, quiet bool) slog.Level {
 
 func write(c echo.Context, logger *slog.Logger, level slog.Level, info *Info, took time.Duration) {
 	r, w := c.Request(), c.Response()
-	var room [11]slog.Attr
+	var room [12]slog.Attr
 	attrs := append(room[:0],
 		slog.String("method", r.Method),
 		slog.String("path", r.URL.Path), // without the query: filters hold people's data
@@ -55,6 +55,9 @@ func write(c echo.Context, logger *slog.Logger, level slog.Level, info *Info, to
 		slog.String("actor", info.Principal.Name),
 		slog.String("address", info.Address),
 	)
+	if info.CID != "" {
+		attrs = append(attrs, slog.String("cid", info.CID))
+	}
 	if err := info.Err; err != nil && level != slog.LevelInfo {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}

@@ -1,5 +1,3 @@
-// Package mw holds the middleware of the web server, one concern per file. It knows who calls and what the
-// route table allows; it knows no domain and no page.
 package mw
 
 import (
@@ -33,6 +31,7 @@ type Info struct {
 	ID        string // request ID: in the log, in the answer's X-Request-Id and on error pages
 	Address   string // client's IP address
 	Agent     string // User-Agent, cut
+	CID       string // of the invocation on whose behalf a program calls; "" = of none, or nobody knows
 	Route     *Route // nil when nothing matched or the route is in no table
 	Principal account.Principal
 	Err       error            // what the handler returned, for the log and the metrics

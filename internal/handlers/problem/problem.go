@@ -71,10 +71,10 @@ var kinds = []struct {
 	{kvdb.ErrAway, http.StatusServiceUnavailable, "away", ""},
 	{account.ErrBadCredentials, http.StatusUnauthorized, "credentials", "The credentials are not valid."},
 	{account.ErrExists, http.StatusConflict, "conflict", "There is a user of this name already."},
-	{account.ErrLastAdmin, http.StatusConflict, "conflict", "This is the last enabled administrator. Make somebody else administrator first."},
-	{account.ErrFull, http.StatusConflict, "conflict", "There are as many of them as there may be. Remove some first."},
+	{account.ErrLastAdmin, http.StatusConflict, "conflict", "Nothing was done: this is the last enabled administrator. Make somebody else administrator first."},
+	{account.ErrFull, http.StatusConflict, "conflict", "Nothing was done: there are as many of them as there may be. Delete some first."},
 	{kvdb.ErrNotFound, http.StatusNotFound, "not_found", "There is no such thing, or it has been deleted."},
-	{kvdb.ErrConflict, http.StatusConflict, "conflict", "Somebody else changed it meanwhile, or it exists already."},
+	{kvdb.ErrConflict, http.StatusConflict, "conflict", "Nothing was done: somebody else changed it meanwhile, or it exists already. Look at it as it is now."},
 	{kvdb.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "Some of the input is not valid."},
 	{kvdb.ErrForbidden, http.StatusForbidden, "forbidden", "Your role may not do this."},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "timeout", "It took too long and was stopped."},
@@ -91,7 +91,7 @@ func of(err error) Problem {
 	case errors.As(err, &throttled):
 		return ofThrottled(throttled)
 	case errors.As(err, &tooLarge):
-		return Problem{Status: http.StatusRequestEntityTooLarge, Kind: "too_large", Detail: fmt.Sprintf("The request is larger than the %d bytes that are allowed here.", tooLarge.Limit)}
+		return Problem{Status: http.StatusRequestEntityTooLarge, Kind: "too_large", Detail: fmt.Sprintf("Nothing was done: the request is larger than the %d bytes that are allowed here.", tooLarge.Limit)}
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
@@ -128,7 +128,7 @@ var plain = map[int]string{
 	http.StatusForbidden:             "Your role may not do this.",
 	http.StatusNotFound:              "There is nothing at this address.",
 	http.StatusMethodNotAllowed:      "This address does not take this method.",
-	http.StatusRequestEntityTooLarge: "The request is larger than what is allowed here.",
+	http.StatusRequestEntityTooLarge: "Nothing was done: the request is larger than what is allowed here.",
 }
 
 func ofKind(err error, p Problem) Problem {

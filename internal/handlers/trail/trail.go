@@ -23,7 +23,7 @@ type Trail struct {
 // change stands, so its own result is returned. before and after are words without secrets.
 func (t Trail) Do(ctx context.Context, verb, object string, change func() (before, after string, err error)) error {
 	info := mw.From(ctx)
-	pending, err := t.Log.Begin(ctx, audit.Record{Actor: info.Principal.Name, Address: info.Address, Verb: verb, Object: object})
+	pending, err := t.Log.Begin(ctx, audit.Record{Actor: info.Principal.Name, Address: info.Address, CID: info.CID, Verb: verb, Object: object})
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (t Trail) Do(ctx context.Context, verb, object string, change func() (befor
 // Write records what has ended already, such as a failed sign-in. That it can't is logged and no more.
 func (t Trail) Write(ctx context.Context, verb, object, outcome, detail string) {
 	info := mw.From(ctx)
-	r := audit.Record{Actor: info.Principal.Name, Address: info.Address, Verb: verb, Object: object, Outcome: outcome, Detail: detail}
+	r := audit.Record{Actor: info.Principal.Name, Address: info.Address, CID: info.CID, Verb: verb, Object: object, Outcome: outcome, Detail: detail}
 	if err := t.Log.Write(ctx, r); err != nil {
 		t.Logger.ErrorContext(ctx, "not in the audit log", "verb", verb, "object", object, "outcome", outcome, "error", err)
 	}

@@ -7,7 +7,7 @@ const log = document.getElementById("console-log");
 const form = document.getElementById("console-form");
 const field = document.getElementById("console-text");
 
-const partEnd = "\n<!--part-->\n"; // see redis_console.go
+const partEnd = "\n<!--part-->\n"; // see redis_console_run.go
 const maxEntries = 500;
 const maxMessages = 2000;
 const headers = { "HX-Request": "true", "HX-Request-Type": "partial", "HX-Current-URL": location.href };

@@ -83,7 +83,7 @@ const colours = HighlightStyle.define([
 
 const look = EditorView.theme({
   "&": { backgroundColor: "var(--color-base-100)", color: "var(--ink)" },
-  "&.cm-focused": { outline: "none" },
+  "&.cm-focused": { outline: "2px solid var(--ring)", outlineOffset: "-2px" },
   ".cm-scroller": { fontFamily: "var(--mono)", fontSize: "inherit", lineHeight: "inherit", overflow: "auto" },
   ".cm-content": { padding: ".5rem 0", caretColor: "var(--ink)" },
   ".cm-line": { padding: "0 .8rem 0 .4rem" },

@@ -20,6 +20,7 @@ type Filter struct {
 	URL                                    string
 	Clear                                  string // URL of the list without filters; "" = there are none
 	Actor, Verb, Object, Outcome, From, To string
+	CID                                    string // asked for by a link; "" = its field is not shown
 	FromError, ToError                     string
 }
 
@@ -36,6 +37,7 @@ type Row struct {
 	At                             time.Time
 	Actor, ActorURL, Address       string
 	Verb, Object, ObjectURL        string
+	CID, CIDURL                    string // of the invocation on whose behalf it was made; without a URL, one that is none of this broker
 	Before, After, Outcome, Detail string
 }
 

@@ -73,6 +73,8 @@ type InvocationState struct {
 	ReplyTo  Link // the invocation whose reply this one carries
 	Callback Link // the service that gets the reply
 	CallCID  Link // the invocation of it
+	Runs     Link // of its program, on its behalf; no URL = it is none of a program
+	Records  Link // of the audit log, on its behalf
 	Result   *Data
 	Error    string
 	Fatal    bool // the error is the last word
@@ -130,4 +132,13 @@ type EditPage struct {
 	Payload  Editor
 	Action   string
 	Cancel   string
+}
+
+// GonePage is in place of an invocation that is not there.
+type GonePage struct {
+	layout.Page
+	CID   string
+	Kept  string // how long its service keeps those that have ended
+	None  bool   // it never was one
+	Links []Action
 }

@@ -19,6 +19,7 @@ type ServicesPage struct {
 type ServiceFilters struct {
 	URL    string
 	Search ui.SearchProps
+	Which  ui.SelectProps
 }
 
 // ServiceList is a page of services.
@@ -65,7 +66,14 @@ type ServicePage struct {
 	Policy  PolicyForm
 	Invoke  string // "" = not for this reader
 	Stats   string // "" = there are none
-	Unknown bool   // nothing was ever sent to it
+	Program Program
+	Unknown bool // nothing was ever sent to it
+}
+
+// Program is the Lua program that a service is; without a URL it is none.
+type Program struct {
+	Name, URL string
+	Gone      bool // there is none of that name
 }
 
 // ServiceState is how a service is now. It reads itself anew.

@@ -49,6 +49,14 @@ type Moment struct {
 	At   time.Time // zero = there is none
 }
 
+// label names it in a narrow window, where the head of its column isn't seen.
+func (m Moment) label() string {
+	if m.Word != "" || m.At.IsZero() {
+		return ""
+	}
+	return "Ended"
+}
+
 // Notice is a sentence above a page; kind as of ui.Notice.
 type Notice struct{ Kind, Text string }
 

@@ -169,6 +169,7 @@ type MissRow struct {
 	System1, Key1, Value1 string
 	System2, Key2         string
 	Count                 int64
+	Met                   Count // invocations that met it
 	First, Last           time.Time
 	Add                   string   // "" = not for this reader
 	Dismiss               []Hidden // nil = not for this reader

@@ -721,7 +721,7 @@ func rejects(u UploadView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "</header><div class=\"scroll max-h-96\"><table class=\"grid-table\"><caption class=\"sr-only\">Rejected rows</caption> <thead><tr><th scope=\"col\" class=\"num w-16\">Line</th><th scope=\"col\">Why</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "</header><div class=\"scroll max-h-96\" tabindex=\"0\"><table class=\"grid-table\"><caption class=\"sr-only\">Rejected rows</caption> <thead><tr><th scope=\"col\" class=\"num w-16\">Line</th><th scope=\"col\">Why</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -147,6 +147,7 @@ type Filters struct {
 	Search ui.SearchProps
 	From   []ui.SelectProps
 	To     []ui.SelectProps
+	Unused ui.SelectProps // whether something is looked up; no options = nobody knows
 	Sort   ui.SelectProps // for screens too small for heads to click; no options = the list has one order
 	Chips  []Chip
 }
@@ -224,6 +225,7 @@ type TranslationForm struct {
 type SortHead struct {
 	URL  string
 	Aria string // ascending, descending or none
+	Num  bool   // of figures
 }
 
 // TranslationList is a page of translations.
@@ -240,6 +242,7 @@ type TranslationList struct {
 type TranslationsPage struct {
 	layout.Page
 	Filters Filters
+	Use     UseStrip
 	List    TranslationList
 	History string
 	Import  string // "" = not for this reader
@@ -267,6 +270,7 @@ type Deletion struct {
 	Columns string
 	Label   string
 	Text    string // what will happen, in a sentence
+	Use     string // when it was looked up last; "" = that is not known
 	Confirm string // what the button says
 	Action  string
 	Cancel  string

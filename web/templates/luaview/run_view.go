@@ -210,11 +210,13 @@ type LogRow struct {
 
 // RunsView are the last runs.
 type RunsView struct {
+	Title   string // "" = they are the last ones
 	Refresh string // asks for this panel again after a run; "" = it stays
 	Rows    []RunRow
 	All     Link   // the page with all of them, or what is shown again; no URL = this is it
 	Filter  Link   // shows only failures, or all
 	Failed  bool   // only failures are shown
+	None    string // what stands where none is; "" = that nobody has run it
 	Trouble string // why they can't be shown
 }
 
@@ -222,6 +224,7 @@ type RunsView struct {
 type RunRow struct {
 	At           time.Time
 	Who, Mode    string
+	CID          Link // the invocation on whose behalf it ran; without a URL, one that is none of this broker
 	Keys, Values []string
 	Text         string // of an ad hoc run: its beginning
 	Outcome      string // done, failed or unknown

@@ -194,6 +194,7 @@ type ProgramPage struct {
 	Error    string  // why it can't be run
 	Editor   *Editor // nil = there is no text
 	Run      RunView
+	Life     *Life // nil = it is no program yet
 	Download string
 	Try      string // opens the text as one that nobody saved
 	Delete   string
@@ -275,4 +276,5 @@ type Missing struct {
 	Near     []Link
 	New      string // "" = not for this reader, or no program can be called so
 	Versions string // of a program that was deleted
+	Service  Link   // that is still called so; no URL = there is none
 }

@@ -81,3 +81,12 @@ func codeLine(l TextLine) templ.Component {
 		return err
 	})
 }
+
+// shortCID is the end of a CID, where it tells most: the whole one would be as wide as all else of a row.
+func shortCID(cid string) string {
+	const most = 18
+	if len(cid) <= most {
+		return cid
+	}
+	return "…" + cid[len(cid)-most:]
+}

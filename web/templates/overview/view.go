@@ -1,24 +1,44 @@
-// Package overviewview shows what there is, and what needs someone.
+// Package overviewview shows what needs someone, what was changed, how the server is, and what there is.
 package overviewview
 
 import (
 	"time"
 
 	"webadmin/web/templates/layout"
+	"webadmin/web/templates/ui"
 )
 
 // OverviewPage is the first page.
 type OverviewPage struct {
 	layout.Page
+	Needs    Needs
+	Pulse    Pulse
 	Warnings []Warning
-	Needs    []Need // what waits for someone; none = nothing does
-	Server   Server
+	Trouble  string // why what is below can't be shown; "" = it is
+	Steps    []Step // in an empty store, in place of what there is
 	Dict     Dictionaries
+	Changes  Changes
 	Accounts []Number // for administrators
 }
 
-// Warning is what needs someone, and what to do about it.
+// Warning is about the configuration: what is wrong, and what to do about it.
 type Warning struct{ Text, Cure string }
+
+// Link leads somewhere.
+type Link struct{ Text, URL string }
+
+// Step is what one does first; Do is empty for who may not.
+type Step struct {
+	Icon, Title, Text string
+	Do                []Link
+}
+
+// Needs is what waits for someone. It reads itself anew.
+type Needs struct {
+	Refresh, Every string
+	Items          []Need   // the worst first; none = nothing does
+	Unknown        []string // what could not be told
+}
 
 // Need is something that waits for someone: how many there are, and the list of them.
 type Need struct {
@@ -30,6 +50,42 @@ type Need struct {
 	Note string // about that one
 }
 
+// Pulse is how the server is. It reads itself anew.
+type Pulse struct {
+	Refresh, Every string
+	Info           string // the page with more
+	Status, Says   string // Says is what is wrong, or which server it is
+	Tiles          []PulseTile
+}
+
+// PulseTile is a figure with its last minute.
+type PulseTile struct {
+	Name, Value, Note, URL string
+	Words                  string // for those who don't see the line
+	ui.Curve
+}
+
+// Changes are the last changes of everything.
+type Changes struct {
+	Rows    []Change
+	Note    string // what is not among them
+	History string // of the dictionaries
+	Audit   string
+}
+
+// Change is one of them: kind, name and what was done to it, or a summary in Done alone.
+type Change struct {
+	At               time.Time
+	By               string
+	Kind, Name, Done string
+	URL              string
+	Undo             string // where it can be undone; "" = it can't, or not by this reader
+	Mark             Mark
+}
+
+// Mark is a word beside a change; "" = none.
+type Mark struct{ Kind, Text string }
+
 // Number is a count and the list that is behind it.
 type Number struct {
 	Name string
@@ -38,26 +94,12 @@ type Number struct {
 	Warn bool // it waits for someone
 }
 
-// Server is the Redis server at a glance.
-type Server struct {
-	Status, Trouble       string // Trouble is what is wrong in a sentence
-	Address, Version      string
-	Mode                  string
-	Ops, Clients          int64
-	UsedMemory, MaxMemory int64 // MaxMemory 0 = no limit
-	Up                    time.Duration
-}
-
 // Dictionaries are the counts of the dictionaries.
 type Dictionaries struct {
-	Trouble    string // why they can't be shown; "" = they are
 	Numbers    []Number
 	Systems    []System
 	More       int64  // systems that are not in the list
 	AllEntries string // list of what they all have
-	Changes    []Change
-	ChangesURL string // list of them all
-	Import     string // where to bring data in; "" = not for this reader
 }
 
 // System is one system with what is filed under it.
@@ -67,16 +109,9 @@ type System struct {
 	From, To Number // translations that map from it and to it
 }
 
-// Change is one change of the dictionaries.
-type Change struct {
-	At               time.Time
-	By, Summary, URL string
-	Undone           bool
-}
-
-// statusKind is the badge of a server's status.
-func (s Server) statusKind() string {
-	switch s.Status {
+// statusKind is the badge of the server's status.
+func (p Pulse) statusKind() string {
+	switch p.Status {
 	case "ok":
 		return "success"
 	case "":
@@ -87,22 +122,9 @@ func (s Server) statusKind() string {
 	return "error"
 }
 
-func (s Server) statusText() string {
-	if s.Status == "" {
+func (p Pulse) statusText() string {
+	if p.Status == "" {
 		return "not known yet"
 	}
-	return s.Status
-}
-
-// upText says how long the server runs in its largest unit.
-func (s Server) upText() string {
-	switch {
-	case s.Up >= 48*time.Hour:
-		return plural(int64(s.Up/(24*time.Hour)), "day")
-	case s.Up >= 2*time.Hour:
-		return plural(int64(s.Up/time.Hour), "hour")
-	case s.Up >= 2*time.Minute:
-		return plural(int64(s.Up/time.Minute), "minute")
-	}
-	return plural(int64(s.Up/time.Second), "second")
+	return p.Status
 }

@@ -133,7 +133,7 @@ func BatchForm(p BatchFormPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(p.Kept) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section class=\"panel\" data-testid=\"batches\"><header class=\"panel-head\"><h2>Your last batches</h2></header><table class=\"grid-table stack flow\"><thead><tr><th>Checked</th><th class=\"num\">Commands</th><th>State</th></tr></thead> <tbody>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section class=\"panel\" data-testid=\"batches\"><header class=\"panel-head\"><h2>Your last batches</h2></header><table class=\"grid-table stack flow\"><thead><tr><th scope=\"col\">Checked</th><th scope=\"col\" class=\"num\">Commands</th><th scope=\"col\">State</th></tr></thead> <tbody>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -813,7 +813,7 @@ func batchReplies(r BatchReplies) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 68, "<table class=\"grid-table stack\"><thead><tr><th class=\"num\">#</th><th>Line and command</th><th>Reply</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 68, "<table class=\"grid-table stack\"><thead><tr><th scope=\"col\" class=\"num\">#</th><th scope=\"col\">Line and command</th><th scope=\"col\">Reply</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -470,7 +470,7 @@ func BulkState(j BulkJob) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<div class=\"panel flex flex-wrap items-baseline gap-x-6 gap-y-1 px-3 py-2\" data-testid=\"figures\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "<div class=\"panel flex flex-wrap items-baseline gap-x-6 gap-y-1 px-3 py-2\" aria-live=\"off\" data-testid=\"figures\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

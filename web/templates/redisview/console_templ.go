@@ -135,7 +135,7 @@ func Console(p ConsolePage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"console-line\"><label class=\"label-hidden\" for=\"console-text\">Commands</label> <textarea id=\"console-text\" name=\"text\" class=\"textarea v console-text\" rows=\"1\" required data-enter data-search data-complete=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<div class=\"console-line\"><label class=\"label-hidden\" for=\"console-text\">Commands</label> <textarea id=\"console-text\" name=\"text\" class=\"textarea v console-text\" rows=\"1\" required data-enter data-search=\"f\" data-complete=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1701,7 +1701,7 @@ func ConsoleHistoryList(p ConsoleHistory) templ.Component {
 				}
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 141, "<table class=\"grid-table stack\"><thead><tr><th>Line</th><th>Run</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 141, "<table class=\"grid-table stack\"><thead><tr><th scope=\"col\">Line</th><th scope=\"col\">Run</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -7,6 +7,7 @@ import "webadmin/web/templates/layout"
 type Page struct {
 	layout.Page
 	Q       string
+	Gone    string  // the text is the CID of an invocation that is not there; where it may be recorded
 	Groups  []Group // those that have hits, or more to look at
 	Trouble string  // why some kinds could not be searched, and which; "" = all were
 }

@@ -85,6 +85,7 @@ type Filters struct {
 	Hidden   [][2]string
 	Search   ui.SearchProps
 	Limit    ui.SelectProps
+	Which    ui.SelectProps
 	Internal ui.CheckProps
 	Views    []Choice
 }

@@ -12,13 +12,16 @@ function row(step) {
   (next.querySelector("[data-focus]") ?? next.querySelector("a, button, summary"))?.focus();
 }
 
+function search(key) {
+  const field = first(`[data-search="${key}"]`);
+  field?.focus();
+  field?.select();
+  return field;
+}
+
 const actions = {
-  "/": () => {
-    const field = first("[data-search]");
-    field?.focus();
-    field?.select();
-    return field;
-  },
+  "/": () => search("/"),
+  f: () => search("f"),
   "?": () => {
     const dialog = document.getElementById("keys");
     if (dialog) dialog.open ? dialog.close() : dialog.showModal();

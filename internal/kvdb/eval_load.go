@@ -1,0 +1,171 @@
+package kvdb
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// This file has servers remember scripts. A script whose reply was NOSCRIPT is run again only where it is proven that it didn't
+// run: the script itself may reply so.
+
+const maxGates = 10_000
+
+// scriptGate lets the runs of a script on a node pass, and keeps them off while the node is told the script again. So it is
+// known of each run whether it was over before that.
+type scriptGate struct {
+	sync.RWMutex
+	told   int         // how often the server was told
+	doubts bool        // the script may reply what a server says that has no such script, so it is sent as a text
+	quick  atomic.Bool // it was, when it last ran
+}
+
+type scriptGates struct {
+	mu sync.Mutex
+	of map[scriptOn]*scriptGate
+}
+
+type scriptOn struct{ to, sha string }
+
+func (g *scriptGates) get(to, sha string) *scriptGate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gate := g.of[scriptOn{to, sha}]
+	if gate == nil {
+		if g.of == nil || len(g.of) >= maxGates {
+			g.of = map[scriptOn]*scriptGate{}
+		}
+		gate = &scriptGate{}
+		g.of[scriptOn{to, sha}] = gate
+	}
+	return gate
+}
+
+// evalOn runs the script on a node, which is told it where it has to be.
+func (db *DB) evalOn(ctx context.Context, e *Eval, to string, asking bool) (Result, error) {
+	if e.AdHoc {
+		return db.evalOnce(ctx, e, to, asking, true)
+	}
+	gate := db.gates.get(to, e.SHA1)
+	gate.RLock()
+	told, asText := gate.told, gate.doubts
+	var r Result
+	var err error
+	if gate.quick.Load() && !asText && !asking && e.Limit == evalTime {
+		r, err = db.evalTogether(ctx, e, to)
+	} else {
+		r, err = db.evalOnce(ctx, e, to, asking, asText)
+	}
+	gate.quick.Store(err == nil && r.Took < quickEval && !r.Truncated)
+	gate.RUnlock()
+	if err != nil || asText || !saysNoScript(r) {
+		return r, err
+	}
+	if err := db.tell(ctx, e, to, gate, told); err != nil {
+		return Result{}, err
+	}
+	gate.RLock()
+	defer gate.RUnlock()
+	r, err = db.evalOnce(ctx, e, to, asking, false)
+	if err == nil && saysNoScript(r) {
+		has, err := db.hasScript(ctx, to, e.SHA1)
+		if err != nil || !has {
+			return Result{}, forgotten(err)
+		}
+	}
+	return r, err
+}
+
+func saysNoScript(r Result) bool {
+	return r.Reply.Kind == KindError && strings.HasPrefix(r.Reply.Text, "NOSCRIPT ")
+}
+
+// forgotten is the error where it can't be told whether the server had no such script, or the script replied so.
+func forgotten(err error) error {
+	text := "the reply is that of a server that has no such script, but it has"
+	if err != nil {
+		text = "the server, or the script itself, replied that there is no such script: " + err.Error()
+	}
+	return &UnknownError{Op: "run", Check: "whether it was done, before you run it again: " + text, Err: errors.New(text)}
+}
+
+// tell has a server remember a script. nil says that a run which began when it had been told so often, and which found no
+// script, surely didn't run: after its reply, and before it was told again, the server still had none.
+func (db *DB) tell(ctx context.Context, e *Eval, to string, gate *scriptGate, told int) error {
+	gate.Lock()
+	defer gate.Unlock()
+	if gate.told != told {
+		return nil
+	}
+	has, err := db.hasScript(ctx, to, e.SHA1)
+	if err != nil {
+		return forgotten(err)
+	}
+	if has {
+		// Another process has told it in between, or the script has run and lies.
+		gate.doubts = true
+		return forgotten(nil)
+	}
+	if err := db.loadOn(ctx, to, e.Text); err != nil {
+		return notRun(err)
+	}
+	gate.told++
+	return nil
+}
+
+// notRun marks an error of the connection as one of before the run.
+func notRun(err error) error {
+	if errors.As(err, new(replyError)) || errors.As(err, new(*notSentError)) {
+		return err
+	}
+	return &notSentError{err}
+}
+
+func (db *DB) hasScript(ctx context.Context, to, sha string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	w, err := db.wire(ctx, to, wireOptions{restricted: true})
+	if err != nil {
+		return false, err
+	}
+	defer db.wires.put(w)
+	reply, err := w.ask(ctx, "SCRIPT", "EXISTS", sha)
+	if err == nil && len(reply.Items) != 1 {
+		err = errNotRedis
+	}
+	return err == nil && reply.Items[0].Text == "1", err
+}
+
+func (db *DB) loadOn(ctx context.Context, to, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	w, err := db.wire(ctx, to, wireOptions{restricted: true})
+	if err != nil {
+		return err
+	}
+	defer db.wires.put(w)
+	_, err = w.ask(ctx, "SCRIPT", "LOAD", text)
+	return err
+}
+
+func shaOf(text string) string {
+	sum := sha1.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// LoadScript has the server compile a script, as the program user where there is one, and remember it; nothing runs. On a cluster it
+// is one node, always the same. The errors are ErrAway, and the server's own reply (a redis.Error) where the text doesn't compile.
+func (db *DB) LoadScript(ctx context.Context, text string) (sha1 string, err error) {
+	to, err := db.node(ctx, nil)
+	if err == nil {
+		err = db.loadOn(ctx, to, text)
+	}
+	if err != nil {
+		return "", ReadErr("load script", err)
+	}
+	return shaOf(text), nil
+}
