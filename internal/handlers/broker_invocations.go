@@ -12,16 +12,16 @@ import (
 	"webadmin/internal/broker"
 	"webadmin/internal/handlers/mw"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua"
 	"webadmin/web/templates/brokerview"
 	"webadmin/web/templates/layout"
 	"webadmin/web/templates/ui"
 )
 
-// luaService begins the names of the services that are Lua programs.
-const luaService = "lua:"
-
 // cutLua is the program that a service is; not ok if it is none.
-func cutLua(service string) (program string, ok bool) { return strings.CutPrefix(service, luaService) }
+func cutLua(service string) (program string, ok bool) {
+	return strings.CutPrefix(service, lua.ServicePrefix)
+}
 
 func invocationObject(cid string) string { return invocationWord + cid }
 

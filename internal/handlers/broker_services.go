@@ -319,7 +319,7 @@ func (p *brokerPages) serviceNames(ctx context.Context) []string {
 	}
 	if found, err := p.Lua.Programs(ctx, lua.Filter{}, "", most); err == nil {
 		for _, x := range found.Items {
-			add(luaService + x.Name)
+			add(lua.ServicePrefix + x.Name)
 		}
 	}
 	return names

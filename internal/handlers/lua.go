@@ -249,7 +249,7 @@ func (p *luaPages) unfound(c echo.Context, name string, err error) error {
 		if mayEdit(c) {
 			page.New = p.url("lua.scratch", values("name", name))
 		}
-		if service := luaService + name; broker.CheckName("service", service) == nil {
+		if service := lua.ServicePrefix + name; broker.CheckName("service", service) == nil {
 			if _, err := p.Broker.Service(c.Request().Context(), service); err == nil {
 				page.Service = luaview.Link{Text: service, URL: p.url("broker.service", service)}
 			}

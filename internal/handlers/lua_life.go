@@ -10,6 +10,7 @@ import (
 
 	"webadmin/internal/broker"
 	"webadmin/internal/kvdb"
+	"webadmin/internal/lua"
 	"webadmin/internal/stats"
 	"webadmin/web/templates/luaview"
 )
@@ -46,7 +47,7 @@ func (p *luaPages) life(c echo.Context, name string) luaview.Life {
 
 // lifeFigures are those of the calls of a program, whoever made them.
 func (p *luaPages) lifeFigures(ctx context.Context, name string) (v luaview.LifeFigures, err error) {
-	service := luaService + name
+	service := lua.ServicePrefix + name
 	v.More = p.url(servicePage.route, values("name", service, "period", "24h"))
 	r := endsNow(p.Now(), lifeSpan)
 	report, err := p.Stats.Service(ctx, service, r, nil)
@@ -81,7 +82,7 @@ func (p *luaPages) lifeFigures(ctx context.Context, name string) (v luaview.Life
 
 // lifeCalls are the invocations of a program as a service.
 func (p *luaPages) lifeCalls(ctx context.Context, c echo.Context, name string) (v luaview.LifeCalls, err error) {
-	service := luaService + name
+	service := lua.ServicePrefix + name
 	if broker.CheckName("service", service) != nil {
 		v.Never = "No service can be called " + service + ": it can be run, not invoked."
 		return v, nil

@@ -59,7 +59,7 @@ func MeasureRuns(s *stats.Store) func(lua.Run) {
 		if program == "" {
 			program = adHoc
 		}
-		s.Record("lua:"+program, r.Took, r.Outcome != "done", r.CID)
+		s.Record(lua.ServicePrefix+program, r.Took, r.Outcome != "done", r.CID)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"webadmin/internal/lua"
 	"webadmin/internal/stats"
 	"webadmin/web/templates/statsview"
 	"webadmin/web/templates/ui"
@@ -47,8 +48,8 @@ var whichServices = []struct {
 }{
 	{"", "Whatever came of them", stats.Which{}},
 	{failedAll, "With failed calls", stats.Which{Failed: true}},
-	{failedServices, "Services with failed calls", stats.Which{Failed: true, Not: luaService}},
-	{failedPrograms, "Programs with failed calls", stats.Which{Failed: true, Prefix: luaService}},
+	{failedServices, "Services with failed calls", stats.Which{Failed: true, Not: lua.ServicePrefix}},
+	{failedPrograms, "Programs with failed calls", stats.Which{Failed: true, Prefix: lua.ServicePrefix}},
 	{slowServices, "Slow ones", stats.Which{Slow: true}},
 }
 

@@ -10,6 +10,9 @@ import (
 	"webadmin/internal/kvdb"
 )
 
+// ServicePrefix and the name of a program are the name of the service that it is, for the broker and in the statistics.
+const ServicePrefix = "lua:"
+
 // MaxText is the size of a program in bytes.
 const MaxText = 256 << 10
 

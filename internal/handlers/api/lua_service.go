@@ -11,15 +11,12 @@ import (
 	"webadmin/internal/lua"
 )
 
-// luaService begins the names of the services that are Lua programs.
-const luaService = "lua:"
-
 // BrokerCaller is who runs a program, without an address, when an invocation does.
 const BrokerCaller = "broker"
 
 // IsLuaService tells whether invocations of a service run a Lua program.
 func IsLuaService(service string) bool {
-	return strings.HasPrefix(service, luaService) && service != luaService
+	return strings.HasPrefix(service, lua.ServicePrefix) && service != lua.ServicePrefix
 }
 
 // planRun is that of a payload: what a run by the API takes.
@@ -35,7 +32,7 @@ func LuaHandler(programs *lua.Store) broker.Handler {
 				return nil, &broker.PermanentError{Err: err}
 			}
 		}
-		call := lua.Call{Name: strings.TrimPrefix(d.Service, luaService), Keys: texts(run.Keys), Values: texts(run.Values), ReadOnly: run.ReadOnly}
+		call := lua.Call{Name: strings.TrimPrefix(d.Service, lua.ServicePrefix), Keys: texts(run.Keys), Values: texts(run.Values), ReadOnly: run.ReadOnly}
 		outcome, err := programs.Run(ctx, lua.Caller{Who: BrokerCaller}, call)
 		switch {
 		case err == nil && outcome.Failure != nil:
