@@ -13,7 +13,7 @@ import (
 // slotFor keeps a place for what is to be published; nil = there is none. Whoever gets one calls start, letGo or doubt.
 func (s *Store) slotFor(service string) *workers {
 	w := s.workers.Load()
-	if w == nil || !w.ready.ours(service) {
+	if w == nil || w.taking.Err() != nil || s.work.ctx.Err() != nil || !w.ready.ours(service) {
 		return nil
 	}
 	w.mu.Lock()

@@ -34,6 +34,7 @@ type workers struct {
 	freed chan struct{} // gets something when a handler has ended, or a fetch
 	next  chan job      // to a goroutine that has nothing to do
 
+	taking   context.Context // ends when no more is to be taken
 	handling context.Context // of handlers; ends when the drain is over
 	stop     context.CancelCauseFunc
 	telling  context.Context // of what is told to Redis about them; ends when all were given back
@@ -70,6 +71,7 @@ func (s *Store) StartWorkers(ctx context.Context, n int) {
 	}
 	w.ready = newReadyList(func(service string) bool { _, ok := s.handlerOf(service); return ok })
 	own := context.WithoutCancel(ctx)
+	w.taking = ctx
 	w.handling, w.stop = context.WithCancelCause(own)
 	w.telling, w.hush = context.WithCancel(own)
 	s.workers.Store(w)
