@@ -77,6 +77,28 @@ func TestServerOutOfReach(t *testing.T) {
 	must(t, expect.Locator(p.toasts()).Not().ToContainText("could not be reached"))
 }
 
+// TestOpenPageWithoutRedis has Redis go and come back while nobody does anything on a page that is open: it says so once, and then no more.
+func TestOpenPageWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	in := start(t, options{args: []string{"--redis-url", redis.url()}, may: failing})
+	p := in.browse(t, browsing{})
+	p.expects(http.StatusServiceUnavailable)
+	p.visit("/broker/services")
+	p.says(p.Locator("#server"), "Redis 7")
+
+	redis.kill()
+	p.says(p.toasts(), "Redis does not answer. What you see may be out of date")
+	must(t, expect.Locator(p.toasts()).Not().ToContainText("Not done"))
+	p.says(p.Locator("#server"), "Redis is away")
+	p.sees(p.Locator("main .stale"))
+
+	redis.start()
+	must(t, expect.Locator(p.toasts().Locator(".toast")).ToHaveCount(0))
+	p.says(p.Locator("#server"), "Redis 7")
+	must(t, expect.Locator(p.Locator("main .stale")).ToHaveCount(0))
+}
+
 // awaitRedis waits until the server says that it is ready, and until the last of its connections has found out.
 func (a *api) awaitRedis() {
 	a.t.Helper()

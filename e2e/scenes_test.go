@@ -24,6 +24,7 @@ func (a *api) stage() []scene {
 	a.user("olga", "operator")
 	scenes = append(scenes, scenesOf("/search?q=COUNTRY", "/search?q=orders", "/search?q=no+such+thing")...)
 	scenes = append(scenes, scene{name: "sign in", path: "/login", as: nobody}, scene{name: "sign in, refused", path: "/login", as: nobody, do: func(p *page) {
+		p.expects(http.StatusUnauthorized)
 		p.fill(p.Locator("[name=username]"), "anna")
 		p.fill(p.Locator("[name=password]"), "wrong")
 		p.keys("Enter")

@@ -18,6 +18,7 @@ import (
 // noPages are the routes of GET that no walk goes to, and why: they answer with something else than a page.
 var noPages = map[string]string{
 	"static": "files", "healthz": "probe", "readyz": "probe", "metrics": "probe",
+	"server":                    "refreshes a part",
 	"dict":                      "leads to its first page",
 	"dict.choices":              "part of a form",
 	"dict.export":               "file",

@@ -416,6 +416,7 @@ func TestRedisAway(t *testing.T) {
 		"Authenticate":      func(ctx context.Context) error { _, err := h.Authenticate(ctx, secret); return err },
 		"StartSession":      func(ctx context.Context) error { _, _, err := h.StartSession(ctx, ann, "", ""); return err },
 		"ResumeSession":     func(ctx context.Context) error { _, _, err := h.ResumeSession(ctx, cookie); return err },
+		"PeekSession":       func(ctx context.Context) error { _, _, err := h.PeekSession(ctx, cookie); return err },
 		"SaveSessionValues": func(ctx context.Context) error { return h.SaveSessionValues(ctx, cookie, nil) },
 		"EndSession":        func(ctx context.Context) error { return h.EndSession(ctx, cookie) },
 		"Sessions":          func(ctx context.Context) error { _, err := h.Sessions(ctx, ""); return err },

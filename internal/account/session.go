@@ -127,6 +127,15 @@ func (s *Store) ResumeSession(ctx context.Context, cookie string) (Session, map[
 	return found.public(found.id, found.user.Role), found.Values, nil
 }
 
+// PeekSession is ResumeSession for a page that keeps itself up to date: that is no use of the session, which ends when nobody is there.
+func (s *Store) PeekSession(ctx context.Context, cookie string) (Session, map[string]string, error) {
+	found, err := s.session(ctx, "account: look at a session", cookie)
+	if err != nil {
+		return Session{}, nil, err
+	}
+	return found.public(found.id, found.user.Role), found.Values, nil
+}
+
 // SaveSessionValues replaces the values of a cookie's session. Together they may take 8 KiB as JSON, else
 // kvdb.ErrInvalid. A session that ResumeSession would not return gives kvdb.ErrNotFound.
 func (s *Store) SaveSessionValues(ctx context.Context, cookie string, values map[string]string) error {

@@ -141,6 +141,27 @@ func TestSessionEnds(t *testing.T) {
 	})
 }
 
+// TestSessionOfAPageLeftOpen: a page that keeps itself up to date does not keep the session of whoever has gone.
+func TestSessionOfAPageLeftOpen(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		h.user(t, "ann", Admin)
+		cookie, sess := h.session(t, "ann")
+		wantErr(t, "values", h.SaveSessionValues(ctx, cookie, map[string]string{"flash": "Saved"}), nil)
+		end := h.clock.now().Add(SessionIdle)
+		for h.clock.now().Before(end) {
+			got, values, err := h.PeekSession(ctx, cookie)
+			wantErr(t, "look", err, nil)
+			if diff := cmp.Diff(sess, got); diff != "" || values["flash"] != "Saved" {
+				t.Fatalf("seen with %v (-want +got):\n%s", values, diff)
+			}
+			h.clock.advance(SessionIdle / 8)
+		}
+		_, _, err := h.PeekSession(ctx, cookie)
+		wantErr(t, "look at one that is idle too long", err, kvdb.ErrNotFound)
+	})
+}
+
 func TestSessionsOfAUserEnd(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		ctx := t.Context()

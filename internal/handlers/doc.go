@@ -6,7 +6,8 @@
 //
 // What all areas share:
 //
-//   - handlers.go: putting it together; routes.go: the table, to which <area>_routes.go add; page.go: the frame and navigation.
+//   - handlers.go: putting it together; routes.go: the table, to which <area>_routes.go add; page.go: the frame and navigation;
+//     server.go: the state of the server in the corner.
 //   - forms.go: reading what was sent; render.go: answering, whole or in part, and the audit record of a change; errors.go: answering
 //     with an error; format.go: numbers and words as people read them; verbs.go: what was done, for the audit log.
 //   - background.go, jobs.go: work on many things that goes on after the answer; still_in.go: streams that outlast a sign-in.

@@ -67,7 +67,7 @@ func (s *site) answer(c echo.Context, p problem.Problem) (err error) {
 	case wantsFragment(c.Request()) && p.Status == http.StatusServiceUnavailable && s.busySoon(c):
 		return c.NoContent(http.StatusNoContent) // it asks again by itself: a script that has just begun keeps the server from any answer
 	case wantsFragment(c.Request()):
-		if part := s.overviewAway(c, p); part != nil {
+		if part := s.partAway(c, p); part != nil {
 			return render(c, http.StatusOK, part)
 		}
 		return refuseFragment(c, p.Status, toastOf(p))

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"math"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -82,12 +81,8 @@ func (p *site) pulse() overviewview.Pulse {
 	return v
 }
 
-// overviewAway is a live part of the overview while not even the session can be looked up: it says so in its place, to those who were let
-// in a moment ago. nil = something else is asked for.
+// overviewAway is partAway for the live parts of the overview.
 func (s *site) overviewAway(c echo.Context, problem problem.Problem) templ.Component {
-	if _, known := s.sessions.Remembered(c.Request()); !known || problem.Status != http.StatusServiceUnavailable || c.Request().URL.Path != s.url("overview") {
-		return nil
-	}
 	switch r := c.Request(); {
 	case targets(r, "pulse"):
 		v := s.pulse()

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"context"
-	"fmt"
 	"hash/fnv"
 	"net/http"
 	"net/url"
@@ -155,23 +154,6 @@ func badge(n int64) string {
 // within says whether path is the page of a section or below it.
 func within(path, section string) bool {
 	return path == section || section != "/" && strings.HasPrefix(path, section+"/")
-}
-
-// server says in two short lines how the Redis server is.
-func (s *site) server(ctx context.Context) layout.Server {
-	sum := s.DB.Summary()
-	switch sum.Status = s.status(ctx); sum.Status {
-	case kvdb.StatusOK:
-	case kvdb.StatusBusy:
-		return layout.Server{Status: sum.Status, Text1: "Redis is busy", Text2: s.busyText()}
-	default:
-		return layout.Server{Status: sum.Status, Text1: "Redis is " + sum.Status, Text2: s.DB.Addr()}
-	}
-	return layout.Server{
-		Status: sum.Status,
-		Text1:  "Redis " + sum.Version,
-		Text2:  fmt.Sprintf("%s ops/s · %s", decimal(sum.OpsPerSec), memory(sum.UsedMemory, sum.MaxMemory)),
-	}
 }
 
 // envColors gives well-known environments the colour that people expect; others keep one of the rest, chosen by their name.

@@ -45,6 +45,7 @@ var routes = slices.Concat([]Route{
 	{Name: "theme", Method: post, Path: "/theme", Need: Public},
 
 	{Name: "overview", Method: get, Path: "/", Need: Viewer},
+	{Name: "server", Method: get, Path: "/server", Need: Viewer, Busy: true},
 	{Name: "search", Method: get, Path: "/search", Need: Viewer},
 
 	{Name: "account", Method: get, Path: "/account", Need: Viewer},
@@ -78,6 +79,7 @@ func areas(s *site) []area {
 		&healthPages{s},
 		&authPages{s},
 		&overviewPages{site: s},
+		&serverPages{s},
 		&searchPages{s},
 		&accountPages{s},
 		&auditPages{s},

@@ -16,6 +16,7 @@ import (
 type sessionKeeper interface {
 	StartSession(ctx context.Context, u account.User, address, agent string) (cookie string, s account.Session, err error)
 	ResumeSession(ctx context.Context, cookie string) (account.Session, map[string]string, error)
+	PeekSession(ctx context.Context, cookie string) (account.Session, map[string]string, error)
 	SaveSessionValues(ctx context.Context, cookie string, values map[string]string) error
 	EndSession(ctx context.Context, cookieOrID string) error
 }
@@ -28,6 +29,9 @@ const (
 	recordKey sessionKey = iota // account.Session
 	userKey                     // account.User who is to be signed in by the next Save
 )
+
+// pollHeader says that a page asks by itself, as it does every few seconds for as long as it is open.
+const pollHeader = "HX-Poll"
 
 // cookieLife is how long a browser keeps the cookie: as long as a session lives at most.
 const cookieLife = 7 * 24 * time.Hour
@@ -72,7 +76,11 @@ func (s *Sessions) New(r *http.Request, name string) (*sessions.Session, error) 
 	if err != nil || cookie.Value == "" {
 		return sess, nil
 	}
-	record, values, err := s.keeper.ResumeSession(r.Context(), cookie.Value)
+	look := s.keeper.ResumeSession
+	if r.Header.Get(pollHeader) != "" {
+		look = s.keeper.PeekSession
+	}
+	record, values, err := look(r.Context(), cookie.Value)
 	if errors.Is(err, kvdb.ErrNotFound) {
 		s.memory.forget(cookie.Value)
 		return sess, nil

@@ -17,6 +17,7 @@ type keeper struct {
 	cookie string
 	values map[string]string
 	made   int
+	used   int // times that it was resumed
 }
 
 func (k *keeper) StartSession(_ context.Context, u account.User, _, _ string) (string, account.Session, error) {
@@ -35,7 +36,16 @@ func (k *keeper) ResumeSession(_ context.Context, cookie string) (account.Sessio
 	if cookie == "" || cookie != k.cookie {
 		return account.Session{}, nil, kvdb.ErrNotFound
 	}
+	k.used++
 	return account.Session{ID: "id", User: "anna", Role: account.Viewer}, k.values, nil
+}
+
+func (k *keeper) PeekSession(ctx context.Context, cookie string) (account.Session, map[string]string, error) {
+	record, values, err := k.ResumeSession(ctx, cookie)
+	if err == nil {
+		k.used--
+	}
+	return record, values, err
 }
 
 func (k *keeper) SaveSessionValues(_ context.Context, _ string, values map[string]string) error {
@@ -72,6 +82,24 @@ func TestSessionIsTheCookiesOrNobodys(t *testing.T) {
 		}
 		if _, ok := RecordOf(sess); ok != want || sess.IsNew == want {
 			t.Errorf("cookie %q: signed in %t, new %t", cookie, ok, sess.IsNew)
+		}
+	}
+}
+
+// TestPollsUseNoSession: what a page asks by itself lets it in, and does not keep the session.
+func TestPollsUseNoSession(t *testing.T) {
+	t.Parallel()
+	k := &keeper{cookie: "good"}
+	s := NewSessions(k, false)
+	poll := requestWith("good")
+	poll.Header.Set("HX-Poll", "true")
+	for i, r := range []*http.Request{poll, requestWith("good")} {
+		sess, err := s.Current(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := RecordOf(sess); !ok || k.used != i {
+			t.Errorf("request %d: signed in %t, the session was used %d times", i, ok, k.used)
 		}
 	}
 }

@@ -40,8 +40,12 @@ type NavItem struct {
 	Key             string // the letter after g that goes there; "" = none
 }
 
-// Server is the state of the Redis server in the corner: Status is ok, away, loading or busy, and what the texts say beside it.
-type Server struct{ Status, Text1, Text2 string }
+// Server is the state of the Redis server in the corner: Status is ok, away, loading or busy, and what the texts say beside it. It asks
+// Refresh anew Every so often; "" = never.
+type Server struct {
+	Status, Text1, Text2 string
+	Refresh, Every       string
+}
 
 // EnvColors are the class names for EnvColor, calm ones first.
 var EnvColors = []string{"env-gray", "env-green", "env-teal", "env-blue", "env-violet", "env-amber", "env-red"}

@@ -1,9 +1,9 @@
 // The rules of docs/htmx.md that the program keeps for everybody: what may be swapped, where the focus goes, what happens without an answer.
 import { typing, visible } from "./dom.js";
-import { complain, unreachable, withdraw } from "./toasts.js";
+import { complain, outOfDate, unreachable, withdraw } from "./toasts.js";
 
 const isPoll = (ctx) => ctx.sourceEvent?.type === "every";
-const failing = new WeakSet(); // polls that have already complained
+const failing = new Set(); // elements whose polls have complained
 let inFlight = 0;
 
 document.addEventListener("htmx:config:request", (e) => {
@@ -14,6 +14,7 @@ document.addEventListener("htmx:config:request", (e) => {
   const passing = ctx.request.method === "GET" && target?.parentElement?.closest("[aria-busy=true]");
   const idle = isPoll(ctx) && (document.hidden || (target?.contains(document.activeElement) && typing(document.activeElement)));
   if (again || idle || passing) e.preventDefault();
+  if (isPoll(ctx)) ctx.request.headers["HX-Poll"] = "true"; // nobody is at work: the session grows old all the same
 });
 
 document.addEventListener("htmx:before:request", (e) => {
@@ -39,6 +40,12 @@ document.addEventListener("htmx:response:error", (e) => {
     for (const form of document.querySelectorAll("form[data-draft]")) form.dataset.leaving = ""; // the draft keeps what was typed
     return;
   }
+  if (isPoll(ctx) && response.status === 503) {
+    ctx.text = ""; // what the server says of it is for those who have done something
+    hx.reswap = "none";
+    failed(ctx, outOfDate);
+    return;
+  }
   const form = response.status === 409 || response.status === 422;
   if (!form || /^delete\b/.test(ctx.swap)) hx.reswap ??= "none";
   if (!form && !/hx-swap-oob/.test(text)) failed(ctx);
@@ -49,22 +56,23 @@ document.addEventListener("htmx:error", (e) => {
   if (ctx && !ctx.response) failed(ctx);
 });
 
-function failed(ctx) {
+function failed(ctx, text = unreachable) {
   if (isPoll(ctx)) {
     ctx.target?.classList.add("stale");
     if (failing.has(ctx.sourceElement)) return;
     failing.add(ctx.sourceElement);
   }
-  complain(unreachable, isPoll(ctx) ? "poll" : "deed");
+  complain(text, isPoll(ctx) ? "poll" : "deed");
 }
 
 document.addEventListener("htmx:after:request", (e) => {
   const { ctx } = e.detail;
   if (ctx.response.status >= 400) return;
-  withdraw(isPoll(ctx) ? "poll" : "deed");
-  if (!isPoll(ctx)) return;
+  if (!isPoll(ctx)) return withdraw("deed");
   ctx.target?.classList.remove("stale");
   failing.delete(ctx.sourceElement);
+  for (const gone of failing) if (!gone.isConnected) failing.delete(gone);
+  if (!failing.size) withdraw("poll");
 });
 
 // The focus must not fall to the top of the page because what held it was replaced, nor leave a field that someone types in.

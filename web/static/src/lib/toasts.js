@@ -28,6 +28,7 @@ export function withdraw(of) {
   for (const toast of box.querySelectorAll(of === "poll" ? "[data-complaint=poll]" : "[data-complaint]")) toast.remove();
 }
 
+export const outOfDate = "Redis does not answer. What you see may be out of date; this page asks again by itself.";
 export const unreachable = "The server could not be reached. Nothing is known to have changed; try again or reload.";
 
 [...box.children].forEach(arm);
