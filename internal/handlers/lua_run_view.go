@@ -209,7 +209,7 @@ func quoteCLI(s string) string {
 	return string(append(b, '"'))
 }
 
-// durationText says a duration with three digits.
+// durationText says how long something took: with three digits, from a minute on in two units.
 func durationText(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -221,7 +221,7 @@ func durationText(d time.Duration) string {
 	case d < time.Minute:
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
 	}
-	return d.Round(time.Second).String()
+	return lastingText(d.Round(time.Second))
 }
 
 // spanText says how long something lasts: "5 minutes", "2 days".

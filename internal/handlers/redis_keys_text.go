@@ -141,25 +141,12 @@ func kindName(kind string) string {
 	return kind
 }
 
-// span says a time in its two largest units.
+// span says a time in its two largest units, none smaller than a second but where that is all there is.
 func span(d time.Duration) string {
-	units := []struct {
-		size time.Duration
-		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}}
-	for i, u := range units {
-		if d < u.size {
-			continue
-		}
-		text := decimal(int64(d/u.size)) + " " + u.name
-		if i < 3 {
-			if rest := d % u.size / units[i+1].size; rest > 0 {
-				text += " " + strconv.FormatInt(int64(rest), 10) + " " + units[i+1].name
-			}
-		}
-		return text
+	if d >= time.Second {
+		d = d.Truncate(time.Second)
 	}
-	return "0 ms"
+	return lastingText(d.Truncate(time.Millisecond))
 }
 
 // ttlText says when a key expires.
