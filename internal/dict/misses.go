@@ -2,7 +2,6 @@ package dict
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -36,10 +35,7 @@ type missCount struct {
 
 // missCounter is what has not been written yet.
 type missCounter struct {
-	process string        // tells its numbers from those of others
-	turn    chan struct{} // holds one token: who has it writes
-	number  int64         // of the last batch
-	unsent  []*missBatch  // that could not be written, or may have been: they come first, as they are
+	*kvdb.Behind[*missBatch]
 
 	mu     sync.Mutex
 	counts map[Query]*missCount
@@ -47,7 +43,7 @@ type missCounter struct {
 }
 
 func newMissCounter() *missCounter {
-	return &missCounter{process: newToken(), turn: make(chan struct{}, 1)}
+	return &missCounter{Behind: kvdb.NewBehind[*missBatch]("count the misses")}
 }
 
 // add counts a miss that the invocation cid met; "" = nobody says which. What can't be an entry is not worth adding one
@@ -102,19 +98,17 @@ func (m *missCounter) take() map[Query]*missCount {
 
 // missBatch is what one script writes.
 type missBatch struct {
-	number int64
-	maps   []string // of the queries, in the order of args
-	args   []any
-	met    int
+	maps []string // of the queries, in the order of args
+	args []any
+	met  int
 }
 
-// batches cuts what was counted into parts that a script can write.
-func (s *Store) missBatches(counts map[Query]*missCount) (list []*missBatch) {
+// takeMisses cuts what was counted into parts that a script can write.
+func (s *Store) takeMisses() (list []*missBatch, err error) {
 	var b *missBatch
-	for q, c := range counts {
+	for q, c := range s.misses.take() {
 		if b == nil || len(b.maps) >= missesABit || b.met >= metABit {
-			s.misses.number++
-			b = &missBatch{number: s.misses.number}
+			b = &missBatch{}
 			list = append(list, b)
 		}
 		b.maps = append(b.maps, s.keys.Map(q.System1, q.Key1, q.System2, q.Key2))
@@ -122,7 +116,7 @@ func (s *Store) missBatches(counts map[Query]*missCount) (list []*missBatch) {
 		b.args = c.met.appendTo(b.args)
 		b.met += c.met.len()
 	}
-	return list
+	return list, nil
 }
 
 // missScript writes a batch, unless it was written before, and drops what was not seen longest. What has been
@@ -216,36 +210,13 @@ func parseMiss(text string) (Query, bool) {
 
 // flushMisses writes what was counted.
 func (s *Store) flushMisses(ctx context.Context) error {
-	m := s.misses
-	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
-	case <-ctx.Done():
-		return kvdb.NotDone("count the misses", "They are being written.")
-	}
-	if err := s.sendMisses(ctx); err != nil {
-		return err
-	}
-	m.unsent = s.missBatches(m.take())
-	return s.sendMisses(ctx)
+	return s.misses.Flush(ctx, s.takeMisses, s.writeMissBatch)
 }
 
-func (s *Store) sendMisses(ctx context.Context) error {
-	m := s.misses
-	for len(m.unsent) > 0 {
-		b := m.unsent[0]
-		keys := append(append(s.missKeys(), s.keys.MissBatch(m.process)), b.maps...)
-		args := append([]any{s.keys.MissMet(""), b.number, int(missMarked.Seconds()), missesKept, metOfMiss, metKept, s.metEnd()}, b.args...)
-		err := kvdb.WriteErr("count the misses", missScript.Run(ctx, s.db, keys, args...).Err())
-		if errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrUnknown) {
-			return err
-		}
-		m.unsent = m.unsent[1:] // also where Redis will never take it
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+func (s *Store) writeMissBatch(ctx context.Context, number int64, b *missBatch) error {
+	keys := append(append(s.missKeys(), s.keys.MissBatch(s.misses.Process)), b.maps...)
+	args := append([]any{s.keys.MissMet(""), number, int(missMarked.Seconds()), missesKept, metOfMiss, metKept, s.metEnd()}, b.args...)
+	return missScript.Run(ctx, s.db, keys, args...).Err()
 }
 
 // drop forgets misses. Those who met answered ones are remembered for a while.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"webadmin/internal/kvdb"
 )
 
 // Lookups that find something are counted in memory and written every useFlush: how often for each pair, and which values. A count
@@ -42,11 +44,11 @@ type useCounter struct {
 	fresh atomic.Int64  // values that wait
 	full  chan struct{} // many do
 
-	useWriter
+	*kvdb.Behind[*useBatch]
 }
 
 func newUseCounter() *useCounter {
-	return &useCounter{pairs: map[Pair]*pairUse{}, full: make(chan struct{}, 1), useWriter: newUseWriter()}
+	return &useCounter{pairs: map[Pair]*pairUse{}, full: make(chan struct{}, 1), Behind: kvdb.NewBehind[*useBatch]("count the uses")}
 }
 
 // pairUse is the use of a pair.

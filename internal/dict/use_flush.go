@@ -2,7 +2,6 @@ package dict
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,22 +16,10 @@ const (
 	UseDays       = 90                   // days of which the lookups are kept apart
 )
 
-// useWriter is the state of who writes; only the holder of the turn uses it.
-type useWriter struct {
-	turn    chan struct{} // holds one token: who has it writes
-	process string        // tells its numbers from those of others
-	number  int64         // of the last batch
-	unsent  []*useBatch   // could not be written, or may have been: they come first, as they are
-	begun   bool          // Redis knows since when uses are counted
-}
-
-func newUseWriter() useWriter { return useWriter{turn: make(chan struct{}, 1), process: newToken()} }
-
 // useBatch is what one script writes.
 type useBatch struct {
-	number       int64
 	keys         []string
-	args         []any
+	args         []any       // but for its number
 	sent         []sentMarks // for each number of the reply
 	pairs, marks int
 }
@@ -114,41 +101,13 @@ return sizes`, minBits, bitsForEach, maxBits, growFrom))
 
 // flushUses writes what was counted. What can't be written waits.
 func (s *Store) flushUses(ctx context.Context) error {
-	u := s.uses
-	select {
-	case u.turn <- struct{}{}:
-		defer func() { <-u.turn }()
-	case <-ctx.Done():
-		return kvdb.NotDone("count the uses", "They are being written.")
-	}
-	if err := s.sendUses(ctx); err != nil {
-		return err
-	}
-	u.unsent = s.useBatches()
-	err := s.sendUses(ctx)
-	u.forget(s.now().Add(-useIdle))
+	err := s.uses.Flush(ctx, s.takeUses, s.writeUseBatch)
+	s.uses.forget(s.now().Add(-useIdle))
 	return err
 }
 
-// beginUses says since when uses are counted, if Redis doesn't know.
-func (s *Store) beginUses(ctx context.Context) error {
-	u := s.uses
-	select {
-	case u.turn <- struct{}{}:
-		defer func() { <-u.turn }()
-	case <-ctx.Done():
-		return kvdb.NotDone("count the uses", "They are being written.")
-	}
-	if u.begun {
-		return nil
-	}
-	err := s.db.Client().SetNX(ctx, s.keys.UseSince(), s.now().UnixMilli(), 0).Err()
-	u.begun = err == nil
-	return kvdb.WriteErr("count the uses", err)
-}
-
-// useBatches takes what was counted and cuts it into parts that a script writes in a moment.
-func (s *Store) useBatches() (list []*useBatch) {
+// takeUses takes what was counted and cuts it into parts that a script writes in a moment.
+func (s *Store) takeUses() (list []*useBatch, err error) {
 	u := s.uses
 	u.mu.RLock()
 	defer u.mu.RUnlock()
@@ -179,7 +138,7 @@ func (s *Store) useBatches() (list []*useBatch) {
 			}
 		}
 	}
-	return list
+	return list, nil
 }
 
 // take takes what was counted.
@@ -197,11 +156,10 @@ func (p *pairUse) take() (hits map[int64]int64, last int64, fresh map[mark]struc
 }
 
 func (s *Store) newUseBatch() *useBatch {
-	u, now := s.uses, s.now()
-	u.number++
+	now := s.now()
 	return &useBatch{
-		number: u.number, keys: []string{s.keys.UseBatch(u.process), s.keys.UseSince(), s.keys.Pairs()},
-		args: []any{u.number, int(useBatchKept.Seconds()), now.UnixMilli(), int(useKept.Seconds()), dayOf(now) - UseDays + 1, uint64(everything)},
+		keys: []string{s.keys.UseBatch(s.uses.Process), s.keys.UseSince(), s.keys.Pairs()},
+		args: []any{int(useBatchKept.Seconds()), now.UnixMilli(), int(useKept.Seconds()), dayOf(now) - UseDays + 1, uint64(everything)},
 	}
 }
 
@@ -224,27 +182,17 @@ func (b *useBatch) addMarks(key string, x sentMarks) {
 	b.pairs, b.marks = b.pairs+1, b.marks+len(x.marks)
 }
 
-// sendUses writes the batches. One of which no answer came is sent again as it was.
-func (s *Store) sendUses(ctx context.Context) error {
-	u := s.uses
-	for len(u.unsent) > 0 {
-		b := u.unsent[0]
-		sizes, err := useScript.Run(ctx, s.db, b.keys, b.args...).Int64Slice()
-		err = kvdb.WriteErr("count the uses", err)
-		if errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrUnknown) {
-			return err
-		}
-		u.unsent = u.unsent[1:] // also where Redis will never take it
-		if err != nil {
-			return err
-		}
-		if len(sizes) != len(b.sent) {
-			return fmt.Errorf("count the uses: %d sizes for %d sets", len(sizes), len(b.sent))
-		}
-		for i, x := range b.sent {
-			x.known(sizes[i])
-		}
-		u.begun = true
+// writeUseBatch writes a batch, and notes what Redis has then.
+func (s *Store) writeUseBatch(ctx context.Context, number int64, b *useBatch) error {
+	sizes, err := useScript.Run(ctx, s.db, b.keys, append([]any{number}, b.args...)...).Int64Slice()
+	if err != nil {
+		return err
+	}
+	if len(sizes) != len(b.sent) {
+		return fmt.Errorf("%d sizes for %d sets", len(sizes), len(b.sent))
+	}
+	for i, x := range b.sent {
+		x.known(sizes[i])
 	}
 	return nil
 }
@@ -266,13 +214,22 @@ func (x sentMarks) known(size int64) {
 	}
 }
 
+// beginUses says since when uses are counted, if Redis doesn't know.
+func (s *Store) beginUses(ctx context.Context) error {
+	return kvdb.WriteErr("count the uses", s.db.Client().SetNX(ctx, s.keys.UseSince(), s.now().UnixMilli(), 0).Err())
+}
+
 // writeUses writes what was counted every useFlush, and earlier when much waits, until ctx ends.
 func (s *Store) writeUses(ctx context.Context) {
 	tick := time.NewTicker(useFlush)
 	defer tick.Stop()
-	quiet := false
+	begun, quiet := false, false
 	for {
-		err := s.beginUses(ctx)
+		var err error
+		if !begun {
+			err = s.beginUses(ctx)
+			begun = err == nil
+		}
 		if err == nil {
 			err = s.flushUses(ctx)
 		}

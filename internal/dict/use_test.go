@@ -124,7 +124,7 @@ func TestUsesCountOnce(t *testing.T) {
 	must(t, s.flushUses(t.Context())) // the server knows the script
 	once := true
 	db.Client().AddHook(watch(func(cmds ...redis.Cmder) {
-		if args := cmds[0].Args(); once && len(args) > 3 && args[3] == s.keys.UseBatch(s.uses.process) {
+		if args := cmds[0].Args(); once && len(args) > 3 && args[3] == s.keys.UseBatch(s.uses.Process) {
 			once = false
 			srv.Pause()
 		}

@@ -6,7 +6,8 @@
 //
 //   - kvdb.go: opening; url.go: what a URL says; conn.go: whether what failed had been sent; errors.go: the kinds.
 //   - keys.go and keys_*.go: all keys of the domains; script.go, script_each.go: their changes; together.go: what
-//     several want at the same moment, in one go; schema.go: the version of what is stored.
+//     several want at the same moment, in one go; behind.go: what is gathered and written later, once; schema.go: the version
+//     of what is stored.
 //   - embedded*.go: the embedded server; program_user.go: the user as whom people's commands and programs run.
 //
 // For people who work on the server, over connections of their own (wire.go, exchange.go; reply.go: what comes back):

@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -123,10 +122,7 @@ type programRuns struct {
 
 // runLog is what has not been written.
 type runLog struct {
-	process string        // tells its numbers from those of others
-	turn    chan struct{} // holds one token: who has it writes
-	number  int64         // of the last batch
-	unsent  []*runBatch   // that could not be written, or may have been: they come first, as they are
+	*kvdb.Behind[*runBatch]
 
 	mu      sync.Mutex
 	pending map[string]*programRuns
@@ -134,7 +130,7 @@ type runLog struct {
 }
 
 func newRunLog() runLog {
-	return runLog{process: newToken(), turn: make(chan struct{}, 1)}
+	return runLog{Behind: kvdb.NewBehind[*runBatch]("write the runs")}
 }
 
 // record keeps a run, and tells Options.OnRun. It never blocks.
@@ -211,21 +207,19 @@ func (l *runLog) take() map[string]*programRuns {
 
 // runBatch is what one script writes.
 type runBatch struct {
-	number int64
-	names  []string // of the programs, in the order of args
-	args   []any
-	bytes  int
+	names []string // of the programs, in the order of args
+	args  []any
+	bytes int
 }
 
 // batches cuts what is pending into parts that a script can write.
-func (l *runLog) batches(pending map[string]*programRuns) (list []*runBatch, err error) {
+func (l *runLog) batches() (list []*runBatch, err error) {
 	var b *runBatch
-	for name, p := range pending {
+	for name, p := range l.take() {
 		runs := p.inOrder()
 		for first := true; first || len(runs) > 0; first = false {
 			if b == nil || b.bytes >= runsBatch {
-				l.number++
-				b = &runBatch{number: l.number}
+				b = &runBatch{}
 				list = append(list, b)
 			}
 			var entries []any
@@ -272,42 +266,15 @@ return 1`)
 
 // flushRuns writes what was recorded.
 func (s *Store) flushRuns(ctx context.Context) error {
-	l := &s.runs
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return kvdb.NotDone("write the runs", "They are being written.")
-	}
-	if err := s.sendRuns(ctx); err != nil {
-		return err
-	}
-	var err error
-	if l.unsent, err = l.batches(l.take()); err != nil {
-		return err
-	}
-	return s.sendRuns(ctx)
+	return s.runs.Flush(ctx, s.runs.batches, s.writeRunBatch)
 }
 
-func (s *Store) sendRuns(ctx context.Context) error {
-	l := &s.runs
-	for len(l.unsent) > 0 {
-		b := l.unsent[0]
-		keys := []string{s.keys.Op("runs." + l.process), s.keys.Runs(), s.keys.Failures(), s.keys.LastRuns()}
-		for _, name := range b.names {
-			keys = append(keys, s.keys.Log(name))
-		}
-		args := append([]any{b.number, int(runsMarked.Seconds()), runsKept}, b.args...)
-		err := kvdb.WriteErr("write the runs", runsScript.Run(ctx, s.db, keys, args...).Err())
-		if errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrUnknown) {
-			return err
-		}
-		l.unsent = l.unsent[1:] // also where Redis will never take it
-		if err != nil {
-			return err
-		}
+func (s *Store) writeRunBatch(ctx context.Context, number int64, b *runBatch) error {
+	keys := []string{s.keys.Op("runs." + s.runs.Process), s.keys.Runs(), s.keys.Failures(), s.keys.LastRuns()}
+	for _, name := range b.names {
+		keys = append(keys, s.keys.Log(name))
 	}
-	return nil
+	return runsScript.Run(ctx, s.db, keys, append([]any{number, int(runsMarked.Seconds()), runsKept}, b.args...)...).Err()
 }
 
 // writeRuns writes the recorded runs every second until ctx ends.
