@@ -415,15 +415,3 @@ type conflictError struct{ text string }
 func (e *conflictError) Error() string { return e.text }
 
 func (e *conflictError) Is(target error) bool { return target == kvdb.ErrConflict }
-
-var errCursor = kvdb.Invalid("cursor", "is not a cursor of this list; leave it out to start from the beginning")
-
-func pageLimit(limit int) (int, error) {
-	if limit == 0 {
-		return 100, nil
-	}
-	if limit < 1 || limit > MaxPage {
-		return 0, kvdb.Invalid("limit", "is %d; 1 to %d are allowed", limit, MaxPage)
-	}
-	return limit, nil
-}

@@ -7,7 +7,8 @@
 //   - translate.go, lookup.go: lookups, one HGET each, sent together; misses.go counts those that fail,
 //     misses_met.go remembers on whose behalf, misses_list.go lists them.
 //   - use.go, use_bits.go, use_flush.go count those that find something; use_read.go says what is used, and what is not.
-//   - list.go: lists, filters, search, paging.
+//   - list.go: lists and filters; page.go: cursors and pages; search.go: texts to search for; systems.go: the systems, their keys
+//     and values.
 //   - import.go, read.go, csv.go, json.go, zato.go: files in; export.go: files out; upload.go: files that
 //     people send and look at before they apply them.
 //   - history.go: the changes, written; changes.go: read. undo.go: undoing one. at.go: lookups as of a moment.

@@ -3,13 +3,9 @@ package dict
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"webadmin/internal/kvdb"
 )
@@ -216,76 +212,6 @@ func spansOf(names [][2]string, system, ofKey, value string) []span {
 	return spans
 }
 
-// A cursor is the letter of its list, n for the records after a key or p for those before it, and the key.
-const (
-	cursorNext = 'n'
-	cursorPrev = 'p'
-)
-
-func encodeCursor(letter, way byte, key []byte) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte{letter, way}, key...))
-}
-
-func decodeCursor(letter byte, text string) (way byte, key []byte, err error) {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) < 2 || b[0] != letter || b[1] != cursorNext && b[1] != cursorPrev {
-		return 0, nil, errCursor
-	}
-	return b[1], b[2:], nil
-}
-
-// window is where a page starts and which way it is read.
-type window struct {
-	limit int
-	desc  bool   // along the run
-	back  bool   // the page is read from its end
-	from  []byte // excluded; nil = from the start, or the end
-}
-
-func windowOf(letter byte, o ListOptions) (w window, err error) {
-	if w.limit, err = pageLimit(o.Limit); err != nil {
-		return w, err
-	}
-	w.back = o.Last
-	if o.Cursor != "" && !o.Last {
-		var way byte
-		if way, w.from, err = decodeCursor(letter, o.Cursor); err != nil {
-			return w, err
-		}
-		w.back = way == cursorPrev
-	}
-	w.desc = o.Desc != w.back
-	return w, nil
-}
-
-// cut leaves of the spans what lies beyond the window's start.
-func (w window) cut(spans []span) []span {
-	if w.from == nil {
-		return spans
-	}
-	out := make([]span, 0, len(spans))
-	for _, sp := range spans {
-		if w.desc {
-			if bytes.Compare(sp.lo, w.from) >= 0 {
-				continue
-			}
-			if sp.hi == nil || bytes.Compare(sp.hi, w.from) > 0 {
-				sp.hi = w.from
-			}
-		} else {
-			behind := append(bytes.Clone(w.from), 0)
-			if sp.hi != nil && bytes.Compare(sp.hi, behind) <= 0 {
-				continue
-			}
-			if bytes.Compare(sp.lo, behind) < 0 {
-				sp.lo = behind
-			}
-		}
-		out = append(out, sp)
-	}
-	return out
-}
-
 // list reads a page along the run.
 func list[T any](ctx context.Context, s *Store, l *listing[T], o ListOptions) (page Page[T], err error) {
 	w, err := windowOf(l.letter, o)
@@ -336,46 +262,6 @@ func list[T any](ctx context.Context, s *Store, l *listing[T], o ListOptions) (p
 	return page, l.place(ctx, s, &page, o)
 }
 
-// finish gives a page that was read in its window its order and its cursors.
-func (l *listing[T]) finish(page *Page[T], w window, o ListOptions, more bool) {
-	if w.back {
-		slices.Reverse(page.Items)
-	}
-	if len(page.Items) == 0 {
-		return
-	}
-	first, last := l.keyOf(page.Items[0]), l.keyOf(page.Items[len(page.Items)-1])
-	if w.back && w.from != nil || !w.back && more {
-		page.Next = encodeCursor(l.letter, cursorNext, last)
-	}
-	if !w.back && w.from != nil || w.back && more {
-		page.Prev = encodeCursor(l.letter, cursorPrev, first)
-	}
-}
-
-// place says at which position the page starts, where that is known without walking there.
-func (l *listing[T]) place(ctx context.Context, s *Store, page *Page[T], o ListOptions) error {
-	n := int64(len(page.Items))
-	switch {
-	case n == 0:
-		return nil
-	case page.Prev == "":
-		page.First = 1
-	case page.Next == "" && page.Total >= 0:
-		page.First = page.Total - n + 1
-	case l.exact && l.match == nil && len(l.spans) == 1 && page.Total >= 0:
-		first := l.keyOf(page.Items[0])
-		sp := span{lo: l.spans[0].lo, hi: first}
-		if o.Desc {
-			sp = span{lo: append(first, 0), hi: l.spans[0].hi}
-		}
-		before, err := s.count(ctx, l.run, sp)
-		page.First = before + 1
-		return err
-	}
-	return nil
-}
-
 // gathered reads everything that other holds, which is little, and pages through it in the order of l.
 func gathered(ctx context.Context, s *Store, other, l *listing[Translation], o ListOptions) (Page[Translation], error) {
 	var all []Translation
@@ -392,46 +278,6 @@ func gathered(ctx context.Context, s *Store, other, l *listing[Translation], o L
 		}
 	}
 	return pageOf(all, l, o)
-}
-
-// pageOf cuts a page out of all items, which it sorts as l does.
-func pageOf(all []Translation, l *listing[Translation], o ListOptions) (page Page[Translation], err error) {
-	w, err := windowOf(l.letter, o)
-	if err != nil {
-		return page, err
-	}
-	slices.SortFunc(all, func(a, b Translation) int { return bytes.Compare(l.keyOf(a), l.keyOf(b)) })
-	page.Total = int64(len(all))
-	lo, hi := 0, len(all)
-	if w.from != nil {
-		at := sort.Search(len(all), func(i int) bool { return bytes.Compare(l.keyOf(all[i]), w.from) >= 0 })
-		if w.desc {
-			hi = at
-		} else {
-			lo = at
-			if lo < hi && bytes.Equal(l.keyOf(all[lo]), w.from) {
-				lo++
-			}
-		}
-	}
-	more := hi-lo > w.limit
-	before := int64(lo)
-	if w.desc {
-		part := slices.Clone(all[max(lo, hi-w.limit):hi])
-		before = page.Total - int64(hi)
-		slices.Reverse(part)
-		page.Items = part
-	} else {
-		page.Items = slices.Clone(all[lo:min(hi, lo+w.limit)])
-	}
-	l.finish(&page, w, o, more)
-	if n := int64(len(page.Items)); n > 0 {
-		page.First = before + 1
-		if w.back {
-			page.First = page.Total - before - n + 1
-		}
-	}
-	return page, nil
 }
 
 // fromMaps finds the translations of few pairs that lie scattered in both runs: their values in the maps,
@@ -479,169 +325,4 @@ func (s *Store) fromMaps(ctx context.Context, sn *snapshot, pairs [][4]string, l
 	}
 	page.Items = items
 	return page, nil
-}
-
-// needle is a text to search for, whatever its case.
-type needle struct {
-	text   []byte // lower case
-	ascii  bool
-	folded []byte // scratch
-}
-
-func newNeedle(q string) *needle {
-	if q == "" {
-		return nil
-	}
-	lower := strings.ToLower(q)
-	return &needle{text: []byte(lower), ascii: isASCII(q)}
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
-}
-
-// inBlock says whether the needle may be in a block: a fast no, or a perhaps.
-func (n *needle) inBlock(block []byte) bool {
-	if !n.ascii {
-		return bytes.Contains(bytes.ToLower(block), n.text)
-	}
-	n.folded = append(n.folded[:0], block...)
-	for i, c := range n.folded {
-		n.folded[i] = lower[c]
-	}
-	return bytes.Contains(n.folded, n.text) || hasFoldedToASCII(block)
-}
-
-// lower maps ASCII letters to lower case and leaves other bytes alone.
-var lower = func() (t [256]byte) {
-	for i := range t {
-		t[i] = byte(i)
-		if i >= 'A' && i <= 'Z' {
-			t[i] += 'a' - 'A'
-		}
-	}
-	return t
-}()
-
-// hasFoldedToASCII says whether a block holds the two signs outside ASCII whose lower case lies in it: the
-// Kelvin sign and the dotted capital I.
-func hasFoldedToASCII(block []byte) bool {
-	return bytes.Contains(block, []byte("\u212a")) || bytes.Contains(block, []byte("\u0130"))
-}
-
-// in says whether one of the fields holds the needle. No needle is in everything.
-func (n *needle) in(fields ...string) bool {
-	if n == nil {
-		return true
-	}
-	for _, f := range fields {
-		if strings.Contains(strings.ToLower(f), string(n.text)) {
-			return true
-		}
-	}
-	return false
-}
-
-// Uses says of each entry in how many translations it is. The entries of a page lie side by side, so that
-// a page costs a few blocks.
-func (s *Store) Uses(ctx context.Context, entries []Entry) (uses []Uses, err error) {
-	err = s.retryGone(ctx, func(sn *snapshot) error {
-		uses = make([]Uses, len(entries))
-		for i, e := range entries {
-			sp := prefixSpan(e.entryKey())
-			if uses[i].AsSource, err = s.count(ctx, sn.runs[runSource], sp); err != nil {
-				return err
-			}
-			if uses[i].AsTarget, err = s.count(ctx, sn.runs[runTarget], sp); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return uses, err
-}
-
-// Systems lists all systems with what is filed under them.
-func (s *Store) Systems(ctx context.Context) ([]Count, error) {
-	sn, err := s.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return sn.counts(func(system, _ string) (string, bool) { return system, true }), nil
-}
-
-// SystemKeys lists the keys of a system with what is filed under them. ErrNotFound when there is none.
-func (s *Store) SystemKeys(ctx context.Context, system string) ([]Count, error) {
-	sn, err := s.snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	counts := sn.counts(func(sys, key string) (string, bool) { return key, sys == system })
-	if len(counts) == 0 {
-		return nil, fmt.Errorf("system %q: %w", system, kvdb.ErrNotFound)
-	}
-	return counts, nil
-}
-
-func (sn *snapshot) counts(group func(system, key string) (name string, ok bool)) []Count {
-	byName := map[string]*Count{}
-	at := func(name string) *Count {
-		c := byName[name]
-		if c == nil {
-			c = &Count{Name: name}
-			byName[name] = c
-		}
-		return c
-	}
-	for name, n := range sn.names {
-		system, key, _ := strings.Cut(name, "/")
-		if g, ok := group(system, key); ok {
-			at(g).Entries += n
-		}
-	}
-	for name, n := range sn.pairs {
-		p := splitPair(name)
-		from, ok1 := group(p[0], p[1])
-		to, ok2 := group(p[2], p[3])
-		if ok1 {
-			at(from).Translations += n
-		}
-		if ok2 && !(ok1 && from == to) {
-			at(to).Translations += n
-		}
-	}
-	out := make([]Count, 0, len(byName))
-	for _, c := range byName {
-		out = append(out, *c)
-	}
-	slices.SortFunc(out, func(a, b Count) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// Values lists the values of a system and key that start with prefix.
-func (s *Store) Values(ctx context.Context, system, ofKey, prefix string, limit int) (values []string, err error) {
-	err = s.retryGone(ctx, func(sn *snapshot) error {
-		values = nil
-		sp := prefixSpan(append(key(system, ofKey), prefix...))
-		for r, err := range s.scan(ctx, sn.runs[runEntry], []span{sp}, false) {
-			if err != nil {
-				return err
-			}
-			if len(values) == limit {
-				return nil
-			}
-			e, err := parseEntry(r)
-			if err != nil {
-				return err
-			}
-			values = append(values, e.Value)
-		}
-		return nil
-	})
-	return values, err
 }
