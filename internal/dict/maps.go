@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
+
 	"webadmin/internal/kvdb"
 )
 
@@ -81,33 +83,7 @@ func (t *tx) stageMaps(ctx context.Context, spans []span) error {
 	if err := t.stageInline(ctx); err != nil {
 		return err
 	}
-	const together = 512 // fields of one HSET: short enough not to hold others up
-	fields := map[string][]any{}
-	started := map[string]bool{}
-	pipe := t.s.db.Client().Pipeline()
-	pending := 0
-	flush := func(least int) error {
-		for name, args := range fields {
-			if len(args) < least || len(args) == 0 {
-				continue
-			}
-			key := t.stagedMap(name)
-			pipe.HSet(ctx, key, args...)
-			if !started[name] {
-				started[name] = true
-				pipe.Expire(ctx, key, stagedKept)
-			}
-			pending -= len(args)
-			fields[name] = args[:0]
-		}
-		if pipe.Len() == 0 {
-			return nil
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return notDone(kvdb.WriteErr("prepare the change", err))
-		}
-		return nil
-	}
+	w := &mapWriter{tx: t, pipe: t.s.db.Client().Pipeline(), fields: map[string][]any{}, started: map[string]bool{}}
 	var name []byte
 	n, total := int64(0), int64(0)
 	for _, sp := range spans {
@@ -133,26 +109,67 @@ func (t *tx) stageMaps(ctx context.Context, spans []span) error {
 		if !ok {
 			return errBlock
 		}
-		args := fields[string(name)]
-		if args == nil {
-			args = make([]any, 0, 2*together)
-		}
-		fields[string(name)] = append(args, string(value1Of(source)), string(value2))
-		pending += 2
-		if len(args)+2 >= 2*together {
-			if err := flush(2 * together); err != nil {
-				return err
-			}
-		} else if pending >= 64*together {
-			if err := flush(0); err != nil {
-				return err
-			}
+		if err := w.add(ctx, name, string(value1Of(source)), string(value2)); err != nil {
+			return err
 		}
 	}
-	if err := flush(0); err != nil {
+	if err := w.flush(ctx, 0); err != nil {
 		return err
 	}
 	return t.renew(ctx)
+}
+
+// mapWriter writes fields of staged maps, many at a time.
+type mapWriter struct {
+	tx      *tx
+	pipe    redis.Pipeliner
+	fields  map[string][]any // what waits, by map: fields and values in turn
+	started map[string]bool  // maps that are there
+	waiting int              // fields and values of all maps
+}
+
+// fieldsTogether is how many fields one HSET writes: few enough not to hold others up.
+const fieldsTogether = 512
+
+func (w *mapWriter) add(ctx context.Context, name []byte, field, value string) error {
+	args := w.fields[string(name)]
+	if args == nil {
+		args = make([]any, 0, 2*fieldsTogether)
+	}
+	args = append(args, field, value)
+	w.fields[string(name)] = args
+	w.waiting += 2
+	switch {
+	case len(args) >= 2*fieldsTogether:
+		return w.flush(ctx, len(args))
+	case w.waiting >= 64*fieldsTogether:
+		return w.flush(ctx, 0)
+	}
+	return nil
+}
+
+// flush writes the maps of which at least so much waits.
+func (w *mapWriter) flush(ctx context.Context, least int) error {
+	for name, args := range w.fields {
+		if len(args) < least || len(args) == 0 {
+			continue
+		}
+		key := w.tx.stagedMap(name)
+		w.pipe.HSet(ctx, key, args...)
+		if !w.started[name] {
+			w.started[name] = true
+			w.pipe.Expire(ctx, key, stagedKept)
+		}
+		w.waiting -= len(args)
+		w.fields[name] = args[:0]
+	}
+	if w.pipe.Len() == 0 {
+		return nil
+	}
+	if _, err := w.pipe.Exec(ctx); err != nil {
+		return notDone(kvdb.WriteErr("prepare the change", err))
+	}
+	return nil
 }
 
 // stageInline moves what was to go with the script out of it.

@@ -8,8 +8,16 @@ import (
 
 // This file finds out which entries come and go with the rows of a plan: those that it names, and the ends of its translations.
 
-// keys yields keys in their order, each with where it comes from; ok is false at the end.
-type keys func() (key []byte, i int32, from side, ok bool)
+// wanted is an entry that a plan speaks of, and where it does.
+type wanted struct {
+	key     []byte
+	i       int32
+	from    side
+	implied bool // it is an end of a translation
+}
+
+// wants yields entries in the order of their keys; ok is false at the end.
+type wants func() (x wanted, ok bool)
 
 func (p *plan) entEffectKey(e entEffect) []byte {
 	switch e.side {
@@ -24,18 +32,18 @@ func (p *plan) entEffectKey(e entEffect) []byte {
 
 // wantedEntries yields the entries that the plan speaks of: the ends of its translations and those that it
 // names itself, which come first among equals.
-func (p *plan) wantedEntries() []keys {
+func (p *plan) wantedEntries() []wants {
 	explicit := indexes(len(p.entries.refs))
 	slices.SortFunc(explicit, func(a, b int32) int { return p.entries.compare(int(a), int(b)) })
-	list := func(order []int32, from side, get func(int) []byte) keys {
+	list := func(order []int32, from side, get func(int) []byte) wants {
 		n := 0
-		return func() ([]byte, int32, side, bool) {
+		return func() (wanted, bool) {
 			if n == len(order) {
-				return nil, 0, 0, false
+				return wanted{}, false
 			}
 			i := order[n]
 			n++
-			return get(int(i)), i, from, true
+			return wanted{get(int(i)), i, from, from != sideEntry}, true
 		}
 	}
 	named := list(explicit, sideEntry, func(i int) []byte { return p.entries.row(i).key })
@@ -44,7 +52,7 @@ func (p *plan) wantedEntries() []keys {
 	if p.replace { // every row counts, because what no row names goes
 		byTarget := slices.Clone(p.order)
 		sortParallel(byTarget, func(a, b int32) int { return p.rows.compareTarget(int(a), int(b)) })
-		return []keys{named, list(p.order, sideSource, sourceOf), list(byTarget, sideTarget, targetOf)}
+		return []wants{named, list(p.order, sideSource, sourceOf), list(byTarget, sideTarget, targetOf)}
 	}
 	var sources, targets []int32
 	for _, e := range p.effects {
@@ -57,7 +65,7 @@ func (p *plan) wantedEntries() []keys {
 			targets = append(targets, p.effects[t>>1].row)
 		}
 	}
-	return []keys{named, list(sources, sideSource, sourceOf), list(targets, sideTarget, targetOf)}
+	return []wants{named, list(sources, sideSource, sourceOf), list(targets, sideTarget, targetOf)}
 }
 
 // compareEntries finds out how the entries that the plan wants differ from those of the snapshot. inSource
@@ -71,58 +79,33 @@ func (p *plan) compareEntries(ctx context.Context, s *Store, sn *snapshot, inSou
 		}
 	}
 	var missing []Entry
-	for {
-		key, i, from, implied, ok := m.next()
-		if !ok {
-			break
-		}
-		for p.replace && w.ok && bytes.Compare(w.cur.key, key) < 0 {
+	for x, ok := m.next(); ok; x, ok = m.next() {
+		for p.replace && w.ok && bytes.Compare(w.cur.key, x.key) < 0 {
 			if err := p.removeEntryOf(w); err != nil {
 				return err
 			}
 		}
-		old, found, err := w.get(key)
+		old, found, err := w.get(x.key)
 		if err != nil {
 			return err
 		}
-		var er entryRow
-		if from == sideEntry {
-			er = p.entries.row(int(i))
+		var named entryRow
+		if x.from == sideEntry {
+			named = p.entries.row(int(x.i))
 		}
 		switch {
-		case er.remove && found && !implied:
-			if p.unused {
-				used, err := anyOf(key, inSource, inTarget)
-				if err != nil {
-					return err
-				}
-				if used {
-					continue
-				}
-			}
-			p.entEffects = append(p.entEffects, entEffect{i, from, p.keep(nil, old.payload), 0})
-			p.counts.EntriesDeleted++
-			p.countName(key, -1)
-		case er.remove && !implied, found:
+		case named.remove && found && !x.implied:
+			err = p.removeEntryUnlessUsed(x, old, inSource, inTarget)
+		case named.remove && !x.implied, found: // it is as it shall be
+		case p.strict && x.from != sideEntry:
+			e := Entry{}
+			err = splitFields(x.key, &e.System, &e.Key, &e.Value)
+			missing = append(missing, e)
 		default:
-			if p.strict && from != sideEntry {
-				e := Entry{}
-				if err := splitFields(key, &e.System, &e.Key, &e.Value); err != nil {
-					return err
-				}
-				missing = append(missing, e)
-				continue
-			}
-			e := entEffect{i, from, noRef, 0}
-			if len(er.id) == 0 || er.remove {
-				e.rank = uint32(p.entCreated)
-				p.entCreated++
-			} else {
-				p.keepsIDs = true
-			}
-			p.countName(key, 1)
-			p.entEffects = append(p.entEffects, e)
-			p.counts.EntriesCreated++
+			p.createEntry(x, named)
+		}
+		if err != nil {
+			return err
 		}
 		if found && p.replace {
 			if err := w.next(); err != nil {
@@ -139,6 +122,41 @@ func (p *plan) compareEntries(ctx context.Context, s *Store, sn *snapshot, inSou
 		return &MissingEntriesError{Entries: missing}
 	}
 	return nil
+}
+
+func (p *plan) createEntry(x wanted, named entryRow) {
+	e := entEffect{x.i, x.from, noRef, 0}
+	if len(named.id) == 0 || named.remove {
+		e.rank = uint32(p.entCreated)
+		p.entCreated++
+	} else {
+		p.keepsIDs = true
+	}
+	p.entEffects = append(p.entEffects, e)
+	p.counts.EntriesCreated++
+	p.countName(x.key, 1)
+}
+
+func (p *plan) removeEntry(i int32, r record) {
+	p.entEffects = append(p.entEffects, entEffect{i, sideEntry, p.keep(nil, r.payload), 0})
+	p.counts.EntriesDeleted++
+	p.countName(r.key, -1)
+}
+
+func (p *plan) removeEntryUnlessUsed(x wanted, r record, inSource, inTarget *walker) error {
+	if p.unused {
+		if used, err := anyOf(x.key, inSource, inTarget); used || err != nil {
+			return err
+		}
+	}
+	p.removeEntry(x.i, r)
+	return nil
+}
+
+// removeEntryOf takes out an entry that the plan doesn't name.
+func (p *plan) removeEntryOf(w *walker) error {
+	p.removeEntry(int32(p.entries.add(w.cur.key, nil, true)), w.cur)
+	return w.next()
 }
 
 // countName counts an entry that comes or goes.
@@ -160,28 +178,18 @@ func anyOf(prefix []byte, ws ...*walker) (bool, error) {
 	return false, nil
 }
 
-func (p *plan) removeEntryOf(w *walker) error {
-	i := p.entries.add(w.cur.key, nil, true)
-	p.entEffects = append(p.entEffects, entEffect{int32(i), sideEntry, p.keep(nil, w.cur.payload), 0})
-	p.counts.EntriesDeleted++
-	p.countName(w.cur.key, -1)
-	return w.next()
-}
-
-// merge yields the keys of several sorted streams in one order, each once.
+// merge yields the entries of several streams in one order, each once.
 type merge struct {
-	streams []keys
+	streams []wants
 	heads   []mergeHead
 }
 
 type mergeHead struct {
-	key  []byte
-	i    int32
-	from side
-	ok   bool
+	wanted
+	ok bool
 }
 
-func newMerge(streams []keys) *merge {
+func newMerge(streams []wants) *merge {
 	m := &merge{streams: streams, heads: make([]mergeHead, len(streams))}
 	for n := range streams {
 		m.pull(n)
@@ -191,12 +199,11 @@ func newMerge(streams []keys) *merge {
 
 func (m *merge) pull(n int) {
 	h := &m.heads[n]
-	h.key, h.i, h.from, h.ok = m.streams[n]()
+	h.wanted, h.ok = m.streams[n]()
 }
 
-// next returns the smallest key, from the first stream that has it. implied says whether it is an end of a
-// translation, too.
-func (m *merge) next() (key []byte, i int32, from side, implied, ok bool) {
+// next returns the entry with the smallest key, from the first stream that has it.
+func (m *merge) next() (x wanted, ok bool) {
 	best := -1
 	for n, h := range m.heads {
 		if h.ok && (best < 0 || bytes.Compare(h.key, m.heads[best].key) < 0) {
@@ -204,15 +211,14 @@ func (m *merge) next() (key []byte, i int32, from side, implied, ok bool) {
 		}
 	}
 	if best < 0 {
-		return nil, 0, 0, false, false
+		return wanted{}, false
 	}
-	h := m.heads[best]
-	implied = h.from != sideEntry
+	x = m.heads[best].wanted
 	for n := range m.heads {
-		for m.heads[n].ok && bytes.Equal(m.heads[n].key, h.key) {
-			implied = implied || m.heads[n].from != sideEntry
+		for m.heads[n].ok && bytes.Equal(m.heads[n].key, x.key) {
+			x.implied = x.implied || m.heads[n].implied
 			m.pull(n)
 		}
 	}
-	return h.key, h.i, h.from, implied, true
+	return x, true
 }
