@@ -2,6 +2,7 @@ package dict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,6 +59,30 @@ func (t Translation) Target() Entry { return Entry{System: t.System2, Key: t.Key
 type Query struct {
 	System1, Key1, Value1 string
 	System2, Key2         string
+}
+
+// Pair is the systems and keys of a translation without its values.
+type Pair struct{ System1, Key1, System2, Key2 string }
+
+// Pair returns the pair that the query asks.
+func (q Query) Pair() Pair { return Pair{q.System1, q.Key1, q.System2, q.Key2} }
+
+// Query asks the pair for the empty value.
+func (p Pair) Query() Query {
+	return Query{System1: p.System1, Key1: p.Key1, System2: p.System2, Key2: p.Key2}
+}
+
+// name is how Redis knows the pair.
+func (p Pair) name() string { return p.System1 + "/" + p.Key1 + "/" + p.System2 + "/" + p.Key2 }
+
+func pairOf(name string) Pair {
+	var f [4]string
+	copy(f[:], strings.Split(name, "/"))
+	return Pair{f[0], f[1], f[2], f[3]}
+}
+
+func (p Pair) compare(q Pair) int {
+	return slices.Compare([]string{p.System1, p.Key1, p.System2, p.Key2}, []string{q.System1, q.Key1, q.System2, q.Key2})
 }
 
 // Result answers a Query. A translation to the empty text is found; a missing one is not.
@@ -337,10 +362,10 @@ type Miss struct {
 
 // MissGroup sums the misses from one system and key to another.
 type MissGroup struct {
-	System1, Key1, System2, Key2 string
-	Values                       int64 // different values that were asked for
-	Count                        int64
-	LastAt                       time.Time
+	Pair
+	Values int64 // different values that were asked for
+	Count  int64
+	LastAt time.Time
 }
 
 // Format names a file format of import and export.

@@ -101,7 +101,7 @@ func (s *Store) translationsPage(ctx context.Context, sn *snapshot, f Filter, o 
 	pairs, most := sn.matchingPairs(f)
 	var sources, targets [][2]string
 	for _, p := range pairs {
-		sources, targets = append(sources, [2]string{p[0], p[1]}), append(targets, [2]string{p[2], p[3]})
+		sources, targets = append(sources, [2]string{p.System1, p.Key1}), append(targets, [2]string{p.System2, p.Key2})
 	}
 	bySource.spans = spansOf(sources, f.System1, f.Key1, f.Value1)
 	byTarget.spans = spansOf(targets, f.System2, f.Key2, f.Value2)
@@ -157,19 +157,14 @@ func (l *listing[T]) most() (n int64) {
 func matches(want, have string) bool { return want == "" || want == have }
 
 // matchingPairs returns the pairs of systems and keys that fit the filter, and how many translations they have.
-func (sn *snapshot) matchingPairs(f Filter) (pairs [][4]string, total int64) {
+func (sn *snapshot) matchingPairs(f Filter) (pairs []Pair, total int64) {
 	for name, n := range sn.pairs {
-		p := splitPair(name)
-		if matches(f.System1, p[0]) && matches(f.Key1, p[1]) && matches(f.System2, p[2]) && matches(f.Key2, p[3]) {
+		p := pairOf(name)
+		if matches(f.System1, p.System1) && matches(f.Key1, p.Key1) && matches(f.System2, p.System2) && matches(f.Key2, p.Key2) {
 			pairs, total = append(pairs, p), total+n
 		}
 	}
 	return pairs, total
-}
-
-func splitPair(name string) (p [4]string) {
-	copy(p[:], strings.Split(name, "/"))
-	return p
 }
 
 func entryNames(sn *snapshot) [][2]string {
@@ -282,16 +277,16 @@ func gathered(ctx context.Context, s *Store, other, l *listing[Translation], o L
 
 // fromMaps finds the translations of few pairs that lie scattered in both runs: their values in the maps,
 // then those of the page in the run.
-func (s *Store) fromMaps(ctx context.Context, sn *snapshot, pairs [][4]string, l *listing[Translation],
+func (s *Store) fromMaps(ctx context.Context, sn *snapshot, pairs []Pair, l *listing[Translation],
 	match func(Translation) bool, o ListOptions) (Page[Translation], error) {
 	var all []Translation
 	for _, p := range pairs {
-		values, err := s.db.Client().HGetAll(ctx, s.keys.Map(p[0], p[1], p[2], p[3])).Result() // gatherMost at most
+		values, err := s.db.Client().HGetAll(ctx, s.keys.MapOfPair(p.name())).Result() // gatherMost at most
 		if err != nil {
 			return Page[Translation]{}, kvdb.ReadErr("list the translations", err)
 		}
 		for value1, value2 := range values {
-			t := Translation{System1: p[0], Key1: p[1], Value1: value1, System2: p[2], Key2: p[3], Value2: value2}
+			t := Translation{System1: p.System1, Key1: p.Key1, Value1: value1, System2: p.System2, Key2: p.Key2, Value2: value2}
 			if match(t) {
 				all = append(all, t)
 			}

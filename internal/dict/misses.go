@@ -288,14 +288,14 @@ func (s *Store) DismissMiss(ctx context.Context, q Query) error {
 }
 
 // DismissMissGroup forgets all misses from one system and key to another.
-func (s *Store) DismissMissGroup(ctx context.Context, pair Query) error {
+func (s *Store) DismissMissGroup(ctx context.Context, pair Pair) error {
 	all, err := s.allMisses(ctx)
 	if err != nil {
 		return err
 	}
 	var queries []any
 	for _, m := range all {
-		if m.System1 == pair.System1 && m.Key1 == pair.Key1 && m.System2 == pair.System2 && m.Key2 == pair.Key2 {
+		if m.Pair() == pair {
 			queries = append(queries, missText(m.Query))
 		}
 	}

@@ -146,15 +146,14 @@ func (s *Store) MissGroups(ctx context.Context) ([]MissGroup, error) {
 		return nil, err
 	}
 	var groups []MissGroup
-	at := map[Query]int{}
+	at := map[Pair]int{}
 	for _, m := range all {
-		pair := m.Query
-		pair.Value1 = ""
+		pair := m.Pair()
 		i, ok := at[pair]
 		if !ok {
 			i = len(groups)
 			at[pair] = i
-			groups = append(groups, MissGroup{System1: m.System1, Key1: m.Key1, System2: m.System2, Key2: m.Key2})
+			groups = append(groups, MissGroup{Pair: pair})
 		}
 		g := &groups[i]
 		g.Values++

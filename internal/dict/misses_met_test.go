@@ -155,7 +155,7 @@ func TestMetAfterTheAnswer(t *testing.T) {
 		wantMissed(t, s, "dismissed × 1", "in a group × 1")
 		must(t, s.DismissMiss(ctx, tr("dismissed", "").Query()))
 		wantMet(t, s, "dismissed")
-		must(t, s.DismissMissGroup(ctx, tr("", "").Query()))
+		must(t, s.DismissMissGroup(ctx, land))
 		wantMet(t, s, "in a group")
 		wantMissed(t, s)
 

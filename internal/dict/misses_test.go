@@ -158,8 +158,8 @@ func TestMissPagesAndGroups(t *testing.T) {
 		groups, err := s.MissGroups(ctx)
 		must(t, err)
 		want := []MissGroup{
-			{System1: "A", Key1: "K", System2: "B", Key2: "K", Values: 1, Count: 100, LastAt: now.now().Truncate(time.Millisecond)},
-			{System1: "CRM", Key1: "COUNTRY", System2: "ERP", Key2: "LAND", Values: 23, Count: 5*(1+2+3+4) + 1 + 2 + 3, LastAt: now.now().Truncate(time.Millisecond).Add(-time.Minute)},
+			{Pair: Pair{"A", "K", "B", "K"}, Values: 1, Count: 100, LastAt: now.now().Truncate(time.Millisecond)},
+			{Pair: land, Values: 23, Count: 5*(1+2+3+4) + 1 + 2 + 3, LastAt: now.now().Truncate(time.Millisecond).Add(-time.Minute)},
 		}
 		if diff := cmp.Diff(want, groups); diff != "" {
 			t.Errorf("groups (-want +got)\n%s", diff)
@@ -175,8 +175,8 @@ func TestMissPagesAndGroups(t *testing.T) {
 		if diff := cmp.Diff([]string{"v03 × 1"}, missed(t, s, Filter{Q: "v03"})); diff != "" {
 			t.Errorf("asked for again (-want +got)\n%s", diff)
 		}
-		must(t, s.DismissMissGroup(ctx, tr("", "").Query()))
-		must(t, s.DismissMissGroup(ctx, tr("", "").Query()))
+		must(t, s.DismissMissGroup(ctx, land))
+		must(t, s.DismissMissGroup(ctx, land))
 		wantMissed(t, s, "x × 100")
 	})
 }
@@ -261,7 +261,7 @@ func TestMissesAreBounded(t *testing.T) {
 		if len(got) != 4 || got[0] != "often × 2" || got[1] != "twice × 2" || !strings.Contains(strings.Join(got, ","), "once 19 × 1") {
 			t.Errorf("misses are %v", got)
 		}
-		must(t, s.DismissMissGroup(t.Context(), tr("", "").Query()))
+		must(t, s.DismissMissGroup(t.Context(), land))
 		ask(t, s, "1", "1", "2", "2", "3", "3", "4", "4", "not counted", "not counted")
 		must(t, s.flushMisses(t.Context()))
 		wantMissed(t, s, "1 × 2", "2 × 2", "3 × 2", "4 × 2")

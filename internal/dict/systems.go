@@ -48,9 +48,9 @@ func (sn *snapshot) counts(group func(system, key string) (name string, ok bool)
 		}
 	}
 	for name, n := range sn.pairs {
-		p := splitPair(name)
-		from, ok1 := group(p[0], p[1])
-		to, ok2 := group(p[2], p[3])
+		p := pairOf(name)
+		from, ok1 := group(p.System1, p.Key1)
+		to, ok2 := group(p.System2, p.Key2)
 		if ok1 {
 			at(from).Translations += n
 		}

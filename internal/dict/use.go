@@ -28,15 +28,6 @@ var (
 // useIdle is how long the process remembers a pair that nobody asks for.
 const useIdle = time.Hour
 
-// Pair is the systems and keys of a translation without its values.
-type Pair struct{ System1, Key1, System2, Key2 string }
-
-// Pair returns the pair that the query asks.
-func (q Query) Pair() Pair { return Pair{q.System1, q.Key1, q.System2, q.Key2} }
-
-// name is how Redis knows the pair.
-func (p Pair) name() string { return p.System1 + "/" + p.Key1 + "/" + p.System2 + "/" + p.Key2 }
-
 // useCounter is what has not been written yet, and what is known to have been.
 type useCounter struct {
 	mu    sync.RWMutex
@@ -121,11 +112,6 @@ func (u *useCounter) make(pair Pair) *pairUse {
 	p := &pairUse{name: pair.name(), hits: map[int64]int64{}, fresh: map[mark]struct{}{}}
 	u.pairs[pairOf(p.name)] = p
 	return p
-}
-
-func pairOf(name string) Pair {
-	f := splitPair(name)
-	return Pair{f[0], f[1], f[2], f[3]}
 }
 
 func (p *pairUse) count(n int64, at time.Time) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -80,16 +79,10 @@ func (s *Store) pairsOf(ctx context.Context, f Filter) (uses []Use, all int64, e
 	}
 	pairs, _ := sn.matchingPairs(f)
 	for _, p := range pairs {
-		u := Use{Pair: Pair{p[0], p[1], p[2], p[3]}}
-		u.Translations = sn.pairs[u.name()]
-		uses = append(uses, u)
+		uses = append(uses, Use{Pair: p, Translations: sn.pairs[p.name()]})
 	}
 	slices.SortFunc(uses, func(a, b Use) int { return a.compare(b.Pair) })
 	return uses, int64(len(sn.pairs)), nil
-}
-
-func (p Pair) compare(q Pair) int {
-	return slices.Compare([]string{p.System1, p.Key1, p.System2, p.Key2}, []string{q.System1, q.Key1, q.System2, q.Key2})
 }
 
 // readUses fills in what was counted.
@@ -161,7 +154,7 @@ type usedBits map[Pair][]bitSet
 
 // has says whether a translation was looked up; a no is sure.
 func (u usedBits) has(t Translation) bool {
-	sets := u[Pair{t.System1, t.Key1, t.System2, t.Key2}]
+	sets := u[t.Query().Pair()]
 	if len(sets) == 0 {
 		return false
 	}
@@ -171,7 +164,7 @@ func (u usedBits) has(t Translation) bool {
 
 // usedSince reads which values of the pairs were looked up since the beginning of the month of a time. InvalidError where that is
 // too far back, in the future, or too much to read.
-func (s *Store) usedSince(ctx context.Context, since time.Time, pairs [][4]string) (usedBits, error) {
+func (s *Store) usedSince(ctx context.Context, since time.Time, pairs []Pair) (usedBits, error) {
 	now, from := monthOf(s.now()), monthOf(since)
 	switch {
 	case from > now:
@@ -188,8 +181,8 @@ func (s *Store) usedSince(ctx context.Context, since time.Time, pairs [][4]strin
 	var of []Pair
 	for _, p := range pairs {
 		for m := from; m <= now; m++ {
-			keys = append(keys, s.keys.UseBits(m.String(), strings.Join(p[:], "/")))
-			of = append(of, Pair{p[0], p[1], p[2], p[3]})
+			keys = append(keys, s.keys.UseBits(m.String(), p.name()))
+			of = append(of, p)
 		}
 	}
 	lengths, err := pipelined(ctx, s, keys, func(pipe redis.Pipeliner, key string) *redis.IntCmd { return pipe.StrLen(ctx, key) })
@@ -252,7 +245,7 @@ func (s *Store) Unused(ctx context.Context, p Pair, since time.Time) (n int64, e
 			n = -1
 			return nil
 		}
-		used, err := s.usedSince(ctx, since, [][4]string{{p.System1, p.Key1, p.System2, p.Key2}})
+		used, err := s.usedSince(ctx, since, []Pair{p})
 		if err != nil {
 			return err
 		}
@@ -277,9 +270,9 @@ func (s *Store) Unused(ctx context.Context, p Pair, since time.Time) (n int64, e
 // nor in UnusedMonths. Of a few that were not looked up it names a month all the same.
 func (s *Store) LookedUp(ctx context.Context, ts []Translation) ([]time.Time, error) {
 	months := make([]time.Time, len(ts))
-	var pairs [][4]string
+	var pairs []Pair
 	for _, t := range ts {
-		if p := [4]string{t.System1, t.Key1, t.System2, t.Key2}; !slices.Contains(pairs, p) {
+		if p := t.Query().Pair(); !slices.Contains(pairs, p) {
 			pairs = append(pairs, p)
 		}
 	}
@@ -288,7 +281,7 @@ func (s *Store) LookedUp(ctx context.Context, ts []Translation) ([]time.Time, er
 	var keys []string
 	for _, p := range pairs {
 		for m := now; m >= now-UnusedMonths; m-- {
-			keys = append(keys, s.keys.UseBits(m.String(), strings.Join(p[:], "/")))
+			keys = append(keys, s.keys.UseBits(m.String(), p.name()))
 		}
 	}
 	lengths, err := pipelined(ctx, s, keys, func(pipe redis.Pipeliner, key string) *redis.IntCmd { return pipe.StrLen(ctx, key) })
@@ -303,7 +296,7 @@ func (s *Store) LookedUp(ctx context.Context, ts []Translation) ([]time.Time, er
 	var questions []question
 	pipe := s.db.Client().Pipeline()
 	for i, t := range ts {
-		at := slices.Index(pairs, [4]string{t.System1, t.Key1, t.System2, t.Key2}) * (UnusedMonths + 1)
+		at := slices.Index(pairs, t.Query().Pair()) * (UnusedMonths + 1)
 		for n := range month(UnusedMonths + 1) {
 			if size := 8 * lengths[at+int(n)]; size > 0 {
 				x, y := markOf(0, t.Value1).places.in(size)

@@ -53,7 +53,7 @@ func TestUses(t *testing.T) {
 		first := now.now()
 		ask(t, s, "PL", "PL", "nowhere", "")
 		now.add(time.Minute)
-		_, err := other.TranslateBatch(ctx, land.query(), []string{"PL", "nowhere", "DE", "PL"})
+		_, err := other.TranslateBatch(ctx, land.Query(), []string{"PL", "nowhere", "DE", "PL"})
 		must(t, err)
 		_, err = s.Lookup(ctx, tr("DE", "").Query()) // tried out
 		must(t, err)
@@ -106,11 +106,6 @@ func TestUses(t *testing.T) {
 			}
 		}
 	})
-}
-
-// query asks for no value of the pair.
-func (p Pair) query() Query {
-	return Query{System1: p.System1, Key1: p.Key1, System2: p.System2, Key2: p.Key2}
 }
 
 // TestUsesCountOnce: a flush of which no answer comes is sent again, and counts once.
@@ -353,7 +348,7 @@ func TestUnusedIsSure(t *testing.T) {
 						if len(values) == 1 {
 							ask(t, s, values...)
 						} else {
-							_, err := s.TranslateBatch(t.Context(), land.query(), values)
+							_, err := s.TranslateBatch(t.Context(), land.Query(), values)
 							must(t, err)
 						}
 						if g.Intn(3) == 0 {

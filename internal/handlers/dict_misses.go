@@ -32,7 +32,7 @@ func (p *dictPages) misses(c echo.Context) error {
 // missesView reads what the page shows; asked is its query.
 func (p *dictPages) missesView(c echo.Context, asked url.Values) (out dictview.MissesPage, err error) {
 	ctx, view := c.Request().Context(), p.view(c)
-	pair := dict.Query{System1: asked.Get("system1"), Key1: asked.Get("key1"), System2: asked.Get("system2"), Key2: asked.Get("key2")}
+	pair := dict.Pair{System1: asked.Get("system1"), Key1: asked.Get("key1"), System2: asked.Get("system2"), Key2: asked.Get("key2")}
 	page, err := p.Dict.Misses(ctx, dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}, asked.Get("cursor"), pageRows)
 	if err != nil {
 		return out, err
@@ -41,9 +41,9 @@ func (p *dictPages) missesView(c echo.Context, asked url.Values) (out dictview.M
 	if err != nil {
 		return out, err
 	}
-	here := queryValues(pair)
+	here := queryValues(pair.Query())
 	out.List = dictview.MissList{Title: "Values", Action: p.url("dict.misses.dismiss"), Pager: view.pager("dict.misses", here, placeOf(page, false))}
-	if (pair != dict.Query{}) {
+	if (pair != dict.Pair{}) {
 		out.All = p.url("dict.misses")
 		out.List.Title = "Values from " + pair.System1 + " " + pair.Key1 + " to " + pair.System2 + " " + pair.Key2
 	}
@@ -69,15 +69,14 @@ func (p *dictPages) dismiss(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	q := dict.Query{System1: f.word("system1"), Key1: f.word("key1"), Value1: f.text("value1"), System2: f.word("system2"), Key2: f.word("key2")}
-	group := f.has("group")
-	what := translationText(dict.Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2})
+	q, group := f.missPosted(), f.has("group")
+	what := queryText(q)
 	if group {
-		what = q.System1 + " " + q.Key1 + " → " + q.System2 + " " + q.Key2
+		what = pairText(q.Pair())
 	}
 	err = p.audited(c, verbMissDismiss, "miss "+what, func() (string, string, error) {
 		if group {
-			return what, "", p.Dict.DismissMissGroup(ctx, q)
+			return what, "", p.Dict.DismissMissGroup(ctx, q.Pair())
 		}
 		return what, "", p.Dict.DismissMiss(ctx, q)
 	})

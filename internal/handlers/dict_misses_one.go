@@ -187,9 +187,8 @@ func (p *dictPages) retryMissed(c echo.Context) error {
 	if len(cids) == 0 {
 		return p.missChanged(c, q, ui.ToastProps{Kind: "info", Text: "Nothing was retried: those that met it are no longer known."})
 	}
-	what := translationText(dict.Translation{System1: q.System1, Key1: q.Key1, Value1: q.Value1, System2: q.System2, Key2: q.Key2})
 	var n int64
-	err = p.audited(c, verbDeadRetry, "dead letters that met the miss "+what, func() (before, after string, err error) {
+	err = p.audited(c, verbDeadRetry, "dead letters that met the miss "+queryText(q), func() (before, after string, err error) {
 		n, err = p.Broker.RetryDead(ctx, broker.DeadSelect{CIDs: cids}, broker.DeadOptions{})
 		return strings.Join(cids, " "), decimal(n) + " retried", err
 	})

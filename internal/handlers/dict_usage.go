@@ -61,7 +61,7 @@ func (p *dictPages) missesByPair(ctx context.Context) (map[dict.Pair]int64, erro
 	groups, err := p.missed.of(ctx, p.Dict, p.Now())
 	counts := make(map[dict.Pair]int64, len(groups))
 	for _, g := range groups {
-		counts[dict.Pair{System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2}] = g.Count
+		counts[g.Pair] = g.Count
 	}
 	return counts, err
 }
@@ -103,9 +103,9 @@ func (l dictLinks) usageList(uses []dict.Use, misses map[dict.Pair]int64, sort, 
 		out.Pair = dictview.SortHead{URL: l.url("dict.usage"), Aria: "ascending"}
 	}
 	for _, u := range uses[at:end] {
-		q := queryValues(dict.Query{System1: u.System1, Key1: u.Key1, System2: u.System2, Key2: u.Key2})
+		q := queryValues(u.Query())
 		row := dictview.UsageRow{
-			ID: "use-" + digest(dict.Query{System1: u.System1, Key1: u.Key1, System2: u.System2, Key2: u.Key2}), Label: pairText(u.Pair),
+			ID: "use-" + digest(u.Query()), Label: pairText(u.Pair),
 			System1: u.System1, Key1: u.Key1, System2: u.System2, Key2: u.Key2,
 			Translations: u.Translations, URL: l.url("dict.translations", q), Hits: u.Hits(usageDays), Last: u.LastAt,
 			Spark: sparkOf(u, usageDays), Misses: misses[u.Pair], MissesURL: l.url("dict.misses", q) + "#list",
@@ -115,10 +115,6 @@ func (l dictLinks) usageList(uses []dict.Use, misses map[dict.Pair]int64, sort, 
 		out.Rows = append(out.Rows, row)
 	}
 	return out
-}
-
-func pairText(p dict.Pair) string {
-	return p.System1 + " " + p.Key1 + " → " + p.System2 + " " + p.Key2
 }
 
 // sparkOf is a line of the last so many days.
@@ -164,7 +160,7 @@ func (p *dictPages) strip(c echo.Context, f dict.Filter) (strip dictview.UseStri
 		strip.Unused = plural(n, "translation") + " not looked up since " + dayWords(since, now)
 	}
 	if n != 0 {
-		here := queryValues(dict.Query{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2})
+		here := queryValues(pair.Query())
 		here.Set("unused_since", since.Format(time.DateOnly))
 		strip.UnusedURL = p.url("dict.translations", here)
 	}

@@ -24,8 +24,14 @@ func itemID(id string) string { return "item-" + id }
 
 func entryText(e dict.Entry) string { return e.System + " " + e.Key + " " + short(e.Value) }
 
-func translationText(t dict.Translation) string {
-	return t.System1 + " " + t.Key1 + " " + short(t.Value1) + " → " + t.System2 + " " + t.Key2
+func translationText(t dict.Translation) string { return queryText(t.Query()) }
+
+func queryText(q dict.Query) string {
+	return q.System1 + " " + q.Key1 + " " + short(q.Value1) + " → " + q.System2 + " " + q.Key2
+}
+
+func pairText(p dict.Pair) string {
+	return p.System1 + " " + p.Key1 + " → " + p.System2 + " " + p.Key2
 }
 
 func (l dictLinks) changed(version int64, heads map[int64]changeHead) dictview.Changed {
@@ -334,8 +340,7 @@ func translationFields(t *dict.Translation) []string {
 // missRow shows a miss; back is the page that it is on.
 func (l dictLinks) missRow(m dict.Miss, back string) dictview.MissRow {
 	row := dictview.MissRow{
-		ID:      "miss-" + digest(m.Query),
-		Label:   translationText(dict.Translation{System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2}),
+		ID: "miss-" + digest(m.Query), Label: queryText(m.Query),
 		System1: m.System1, Key1: m.Key1, Value1: m.Value1, System2: m.System2, Key2: m.Key2,
 		Count: m.Count, Met: dictview.Count{N: m.Met, URL: l.url("dict.miss", queryValues(m.Query))}, First: m.FirstAt, Last: m.LastAt,
 	}
@@ -343,18 +348,18 @@ func (l dictLinks) missRow(m dict.Miss, back string) dictview.MissRow {
 		add := queryValues(m.Query)
 		add.Set("back", back)
 		row.Add = l.url("dict.translations.new", add)
-		row.Dismiss = hidden("back", back, "system1", m.System1, "key1", m.Key1, "value1", m.Value1, "system2", m.System2, "key2", m.Key2)
+		row.Dismiss = missHidden(m.Query, "back", back)
 	}
 	return row
 }
 
 // missGroup shows a group; shown is the one whose values are listed, back the page that it is on.
-func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Query, back string) dictview.MissGroupRow {
-	q := dict.Query{System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2}
+func (l dictLinks) missGroup(g dict.MissGroup, shown dict.Pair, back string) dictview.MissGroupRow {
+	q := g.Query()
 	row := dictview.MissGroupRow{
 		ID: "group-" + digest(q), Label: g.System1 + " " + g.Key1 + " to " + g.System2 + " " + g.Key2,
 		System1: g.System1, Key1: g.Key1, System2: g.System2, Key2: g.Key2, Values: g.Values, Count: g.Count, Last: g.LastAt,
-		URL: l.url("dict.misses", queryValues(q)) + "#list", Current: q == shown,
+		URL: l.url("dict.misses", queryValues(q)) + "#list", Current: g.Pair == shown,
 	}
 	if l.edit {
 		row.Dismiss = hidden("back", back, "group", "1", "system1", g.System1, "key1", g.Key1, "system2", g.System2, "key2", g.Key2)
