@@ -281,7 +281,8 @@ func (s *Store) fromMaps(ctx context.Context, sn *snapshot, pairs []Pair, l *lis
 	match func(Translation) bool, o ListOptions) (Page[Translation], error) {
 	var all []Translation
 	for _, p := range pairs {
-		values, err := s.db.Client().HGetAll(ctx, s.keys.MapOfPair(p.name())).Result() // gatherMost at most
+		// gatherMost at most: the caller has seen to it.
+		values, err := s.db.Client().HGetAll(ctx, s.keys.MapOfPair(p.name())).Result()
 		if err != nil {
 			return Page[Translation]{}, kvdb.ReadErr("list the translations", err)
 		}

@@ -20,6 +20,7 @@ func (s *Store) allMisses(ctx context.Context) ([]Miss, error) {
 	pipe := s.db.Client().Pipeline()
 	counts := pipe.ZRevRangeWithScores(ctx, s.keys.Misses(), 0, missesKept-1)
 	lasts := pipe.ZRangeWithScores(ctx, s.keys.MissesLast(), 0, missesKept-1)
+	// missesKept as well: what drops a miss takes it out of all three.
 	firsts := pipe.HGetAll(ctx, s.keys.MissesFirst())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, kvdb.ReadErr("read the misses", err)

@@ -124,6 +124,8 @@ func parseVersion(text string) (int64, error) {
 // loadScript reads all of a snapshot at one moment. A transaction would do, but a server that is out of memory
 // refuses even to read in one.
 //
+// The hashes have a field for each block, for each system and key, and for each pair of these; none for an entry or a translation.
+//
 // KEYS: 1 version, then hashes. Returns the version, "" = none, and the fields and values of each hash.
 var loadScript = kvdb.NewScript(`
 local all = {redis.call('GET', KEYS[1]) or ''}

@@ -37,7 +37,8 @@ type sentMarks struct {
 // pair, or its bits of a month, as the arguments say. ARGV: 1 number of this batch, 2 seconds to remember it, 3 now, 4 seconds
 // to keep counts and bits, 5 the oldest day that is kept, 6 the mark of everything; then for each key either 'hits', index of the key,
 // last use, number of days, and for each the day and its hits, or 'bits', index of the key, pair, number of marks, marks.
-// Returns the size of each set of bits, below zero when it was not there before.
+// Returns the size of each set of bits, below zero when it was not there before. A pair has
+// UseDays fields and three at most, when their names are read: a new day takes the oldest out.
 var useScript = kvdb.NewScript(fmt.Sprintf(`
 local first = tonumber(redis.call('GET', KEYS[1]) or 0) < tonumber(ARGV[1])
 if first then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end

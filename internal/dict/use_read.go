@@ -97,7 +97,8 @@ func (s *Store) readUses(ctx context.Context, uses []Use) error {
 		pipe := s.db.Client().Pipeline()
 		cmds := make([]*redis.MapStringStringCmd, len(part))
 		for i, u := range part {
-			cmds[i] = pipe.HGetAll(ctx, s.keys.Use(u.name())) // UseDays fields and two
+			// UseDays fields and two: a new day takes the oldest out.
+			cmds[i] = pipe.HGetAll(ctx, s.keys.Use(u.name()))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return kvdb.ReadErr("read the uses", err)
