@@ -7,8 +7,8 @@ import (
 	"webadmin/internal/kvdb"
 )
 
-// Translate looks a translation up: one HGET, sent together with others of that moment. It is counted
-// as a use, or as a miss when nothing is found, in memory: that costs no time here. Names that can't exist are an InvalidError; values that can't are not found.
+// Translate looks a translation up: one HGET, sent together with others of that moment. It is counted as a use, or as a miss when
+// nothing is found, in memory. Names that can't exist are an InvalidError; values that can't are not found.
 func (s *Store) Translate(ctx context.Context, q Query) (Result, error) {
 	r, err := s.Lookup(ctx, q)
 	switch {
@@ -50,14 +50,14 @@ func (s *Store) TranslateBatch(ctx context.Context, q Query, values []string) ([
 	if err != nil {
 		return nil, kvdb.ReadErr("translate", err)
 	}
-	cid := correlation.ID(ctx)
+	now, cid := s.now(), correlation.ID(ctx)
 	for i, v := range found {
 		results[i].Value2, results[i].Found = v.(string)
 		if !results[i].Found {
 			q.Value1 = values[i]
-			s.misses.add(q, s.now(), cid)
+			s.misses.add(q, now, cid)
 		}
 	}
-	s.uses.addFound(q.Pair(), values, results, s.now())
+	s.uses.addFound(q.Pair(), values, results, now)
 	return results, nil
 }
