@@ -107,3 +107,17 @@ func (s *Store) Uses(ctx context.Context, entries []Entry) (uses []Uses, err err
 	})
 	return uses, err
 }
+
+// CountUses says in how many translations the entry is; one that maps it to itself counts once.
+func (s *Store) CountUses(ctx context.Context, e Entry) (int64, error) {
+	uses, err := s.Uses(ctx, []Entry{e})
+	if err != nil {
+		return 0, err
+	}
+	n := uses[0].AsSource + uses[0].AsTarget
+	self, err := s.Lookup(ctx, Query{System1: e.System, Key1: e.Key, Value1: e.Value, System2: e.System, Key2: e.Key})
+	if self.Found && self.Value2 == e.Value {
+		n--
+	}
+	return n, err
+}

@@ -74,6 +74,13 @@ func TestCounts(t *testing.T) {
 			t.Errorf("%s is used %+v, want %+v", e.describe(), got[i], uses[plainEntry(e)])
 		}
 	}
+	itself := Translation{System1: "OWN", Key1: "K", Value1: "same", System2: "OWN", Key2: "K", Value2: "same"}
+	m.mustCreate(t, s, itself)
+	for e, n := range map[Entry]int64{itself.Source(): 1, plainEntry(page.Items[0]): got[0].AsSource + got[0].AsTarget} {
+		if uses, err := s.CountUses(ctx, e); err != nil || uses != n {
+			t.Errorf("%s is in %d translations, %v; want %d", e.describe(), uses, err, n)
+		}
+	}
 	for _, prefix := range []string{"", "A", "A1", "Ż", "nowhere"} {
 		var want []string
 		for _, e := range m.sortedEntries() {

@@ -91,17 +91,8 @@ type uses struct {
 }
 
 func (p *dictPages) usesOf(ctx context.Context, e dict.Entry) (out uses, err error) {
-	counts, err := p.Dict.Uses(ctx, []dict.Entry{e})
-	if err != nil {
+	if out.total, err = p.Dict.CountUses(ctx, e); err != nil {
 		return out, err
-	}
-	out.total = counts[0].AsSource + counts[0].AsTarget
-	self, err := p.Dict.Lookup(ctx, dict.Query{System1: e.System, Key1: e.Key, Value1: e.Value, System2: e.System, Key2: e.Key})
-	if err != nil {
-		return out, err
-	}
-	if self.Found && self.Value2 == e.Value { // it maps from itself to itself: one, not two
-		out.total--
 	}
 	// A filter can't ask for the empty value, but that one sorts first.
 	from, err := p.Dict.Translations(ctx, dict.Filter{System1: e.System, Key1: e.Key, Value1: e.Value}, dict.ListOptions{Limit: shownUses})

@@ -192,18 +192,9 @@ func (s *server) entryDeletion(ctx context.Context, id string) (*Deletion, error
 	if err != nil {
 		return nil, err
 	}
-	uses, err := s.Dict.Uses(ctx, []dict.Entry{e})
+	n, err := s.Dict.CountUses(ctx, e)
 	if err != nil {
 		return nil, err
-	}
-	n := uses[0].AsSource + uses[0].AsTarget
-	// A translation to itself is both.
-	self, err := s.Dict.Lookup(ctx, dict.Query{System1: e.System, Key1: e.Key, Value1: e.Value, System2: e.System, Key2: e.Key})
-	if err != nil {
-		return nil, err
-	}
-	if self.Found && self.Value2 == e.Value {
-		n--
 	}
 	return &Deletion{Translations: n}, nil
 }
