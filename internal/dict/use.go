@@ -168,6 +168,9 @@ func (u *useCounter) forget(since time.Time) {
 		}
 		p.mu.Unlock()
 	}
+	if bytes <= useMemory {
+		return
+	}
 	slices.SortFunc(holders, func(a, b holder) int { return cmp.Compare(a.last, b.last) })
 	for _, h := range holders {
 		if bytes <= useMemory {

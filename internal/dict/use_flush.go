@@ -3,6 +3,8 @@ package dict
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"webadmin/internal/kvdb"
@@ -111,7 +113,8 @@ func (s *Store) flushUses(ctx context.Context) error {
 func (s *Store) takeUses() (list []*useBatch, err error) {
 	u := s.uses
 	u.mu.RLock()
-	defer u.mu.RUnlock()
+	pairs := slices.Collect(maps.Values(u.pairs)) // lookups of new pairs don't wait for what follows
+	u.mu.RUnlock()
 	var b *useBatch
 	room := func() {
 		if b == nil || b.pairs >= useBatchPairs || b.marks >= useBatchMarks {
@@ -119,7 +122,7 @@ func (s *Store) takeUses() (list []*useBatch, err error) {
 			list = append(list, b)
 		}
 	}
-	for _, p := range u.pairs {
+	for _, p := range pairs {
 		hits, last, fresh := p.take()
 		u.fresh.Add(-int64(len(fresh)))
 		if len(hits) > 0 {
