@@ -146,7 +146,11 @@ func (p *dictPages) strip(c echo.Context, f dict.Filter) (strip dictview.UseStri
 		return strip, err
 	}
 	u := uses[0]
-	strip.Pair, strip.Hits, strip.Spark, strip.Last, strip.Since = true, u.Hits(usageDays), sparkOf(u, usageDays), u.LastAt, u.Since
+	hits := u.Hits(usageDays)
+	strip.Pair, strip.Hits, strip.Last, strip.Since = true, plural(hits, "lookup")+" in 30 days", u.LastAt, u.Since
+	if hits > 0 {
+		strip.Spark = sparkOf(u, usageDays)
+	}
 	if !f.Unused.IsZero() || u.Since.IsZero() {
 		return strip, nil
 	}

@@ -41,8 +41,8 @@ type UsageRow struct {
 // UseStrip says above a list of translations how much they are used.
 type UseStrip struct {
 	Pair      bool // the list is of one pair of systems and keys, which has these figures:
-	Hits      int64
-	Spark     []float64
+	Hits      string
+	Spark     []float64 // nil = no lookups
 	Last      time.Time
 	Since     time.Time // when counting began
 	Unused    string    // what is not looked up, in words; "" = the list is narrowed to it
