@@ -19,7 +19,11 @@ import (
 // translations serves GET /dictionaries/translations: the list. The query holds q, systems, keys and values of both ends, unused_since, the
 // order (sort: source, -source, target or -target), and the place: cursor or last.
 func (p *dictPages) translations(c echo.Context) error {
-	list, filters, f, here, err := p.translationList(c)
+	filters, f, here, err := p.translationFilters(c)
+	if err != nil {
+		return err
+	}
+	list, err := p.translationList(c, filters, f, here)
 	if err != nil {
 		return err
 	}
@@ -28,7 +32,7 @@ func (p *dictPages) translations(c echo.Context) error {
 		return err
 	}
 	if wantsFragment(c.Request()) {
-		sayAddress(c, p.url("dict.translations", here))
+		sayAddress(c, p.url("dict.translations", withPlace(c, here)))
 		return render(c, http.StatusOK, templ.Join(dictview.TranslationListOf(list), dictview.FiltersAgain(filters), dictview.UseAgain(use)))
 	}
 	page := dictview.TranslationsPage{Page: p.page(c, "Translations", p.crumbs("dict.translations")...), Filters: filters, Use: use, List: list, History: p.url("dict.changes")}
@@ -49,22 +53,18 @@ var sorts = map[string]struct {
 	desc bool
 }{"": {dict.SortSource, false}, "-source": {dict.SortSource, true}, "target": {dict.SortTarget, false}, "-target": {dict.SortTarget, true}}
 
-// translationList reads a page of the list. here is its address without what is empty.
-func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationList, filters dictview.Filters, f dict.Filter, here url.Values, err error) {
+// translationList reads a page of the list, as translationFilters says.
+func (p *dictPages) translationList(c echo.Context, filters dictview.Filters, f dict.Filter, here url.Values) (list dictview.TranslationList, err error) {
 	ctx, view := c.Request().Context(), p.view(c)
-	filters, f, here, err = p.translationFilters(c)
-	if err != nil {
-		return list, filters, f, nil, err
-	}
 	sort := here.Get("sort")
 	order := listOptions(c)
 	order.Sort, order.Desc = sorts[sort].by, sorts[sort].desc
 	page, err := p.Dict.Translations(ctx, f, order)
 	if err != nil {
-		return list, filters, f, nil, err
+		return list, err
 	}
 	if list.Rows, err = p.translationRows(ctx, view, page.Items); err != nil {
-		return list, filters, f, nil, err
+		return list, err
 	}
 	list.Source, list.Target = p.sortHeads(here, sort)
 	list.Pager = view.pager("dict.translations", here, placeOf(page, true))
@@ -74,10 +74,10 @@ func (p *dictPages) translationList(c echo.Context) (list dictview.TranslationLi
 	if len(list.Rows) == 0 {
 		list.Nothing = view.nothing(page.All, "translations", filters.Clear)
 	}
-	return list, filters, f, withPlace(c, here), nil
+	return list, nil
 }
 
-// translationFilters reads what the list is narrowed to. here is the query that says it, with the order.
+// translationFilters reads what the list is narrowed to. here is the query that says it, with the order and without what is empty.
 func (p *dictPages) translationFilters(c echo.Context) (filters dictview.Filters, f dict.Filter, here url.Values, err error) {
 	ctx := c.Request().Context()
 	from, to := pair{query(c, "system1"), query(c, "key1")}, pair{query(c, "system2"), query(c, "key2")}
