@@ -49,11 +49,25 @@ func (s *Store) allMisses(ctx context.Context) ([]Miss, error) {
 // Misses lists the lookups that failed, the most frequent first; there are missesKept at most. The filter's
 // System1, Key1, Value1, System2, Key2 and Q are looked at.
 func (s *Store) Misses(ctx context.Context, f Filter, cursor string, limit int) (Page[Miss], error) {
-	limit, err := pageLimit(limit)
+	all, err := s.allMisses(ctx)
 	if err != nil {
 		return Page[Miss]{}, err
 	}
+	return s.missesPage(ctx, all, f, cursor, limit)
+}
+
+// MissesAndGroups is Misses and MissGroups in one: both need all misses.
+func (s *Store) MissesAndGroups(ctx context.Context, f Filter, cursor string, limit int) (Page[Miss], []MissGroup, error) {
 	all, err := s.allMisses(ctx)
+	if err != nil {
+		return Page[Miss]{}, nil, err
+	}
+	page, err := s.missesPage(ctx, all, f, cursor, limit)
+	return page, groupsOf(all), err
+}
+
+func (s *Store) missesPage(ctx context.Context, all []Miss, f Filter, cursor string, limit int) (Page[Miss], error) {
+	limit, err := pageLimit(limit)
 	if err != nil {
 		return Page[Miss]{}, err
 	}
@@ -143,12 +157,13 @@ func (s *Store) Miss(ctx context.Context, q Query) (Miss, error) {
 // MissGroups sums the misses by the pair of systems and keys, the most frequent first.
 func (s *Store) MissGroups(ctx context.Context) ([]MissGroup, error) {
 	all, err := s.allMisses(ctx)
-	if err != nil {
-		return nil, err
-	}
+	return groupsOf(all), err
+}
+
+func groupsOf(misses []Miss) []MissGroup {
 	var groups []MissGroup
 	at := map[Pair]int{}
-	for _, m := range all {
+	for _, m := range misses {
 		pair := m.Pair()
 		i, ok := at[pair]
 		if !ok {
@@ -164,7 +179,7 @@ func (s *Store) MissGroups(ctx context.Context) ([]MissGroup, error) {
 		}
 	}
 	slices.SortStableFunc(groups, func(a, b MissGroup) int { return cmp.Compare(b.Count, a.Count) })
-	return groups, nil
+	return groups
 }
 
 // MissedValues counts the different lookups that failed.

@@ -33,11 +33,8 @@ func (p *dictPages) misses(c echo.Context) error {
 func (p *dictPages) missesView(c echo.Context, asked url.Values) (out dictview.MissesPage, err error) {
 	ctx, view := c.Request().Context(), p.view(c)
 	pair := dict.Pair{System1: asked.Get("system1"), Key1: asked.Get("key1"), System2: asked.Get("system2"), Key2: asked.Get("key2")}
-	page, err := p.Dict.Misses(ctx, dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}, asked.Get("cursor"), pageRows)
-	if err != nil {
-		return out, err
-	}
-	groups, err := p.Dict.MissGroups(ctx)
+	filter := dict.Filter{System1: pair.System1, Key1: pair.Key1, System2: pair.System2, Key2: pair.Key2}
+	page, groups, err := p.Dict.MissesAndGroups(ctx, filter, asked.Get("cursor"), pageRows)
 	if err != nil {
 		return out, err
 	}
