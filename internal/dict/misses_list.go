@@ -29,8 +29,15 @@ func (s *Store) allMisses(ctx context.Context) ([]Miss, error) {
 	for _, z := range lasts.Val() {
 		last[z.Member.(string)] = int64(z.Score)
 	}
-	misses := make([]Miss, 0, len(counts.Val()))
-	for _, z := range counts.Val() {
+	inOrder := counts.Val()
+	slices.SortFunc(inOrder, func(a, b redis.Z) int {
+		if c := cmp.Compare(b.Score, a.Score); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Member.(string), b.Member.(string))
+	})
+	misses := make([]Miss, 0, len(inOrder))
+	for _, z := range inOrder {
 		text := z.Member.(string)
 		q, ok := parseMiss(text)
 		if !ok {
@@ -40,9 +47,6 @@ func (s *Store) allMisses(ctx context.Context) ([]Miss, error) {
 		misses = append(misses, Miss{Query: q, Count: int64(z.Score),
 			FirstAt: time.UnixMilli(first).UTC(), LastAt: time.UnixMilli(last[text]).UTC()})
 	}
-	slices.SortStableFunc(misses, func(a, b Miss) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(missText(a.Query), missText(b.Query)))
-	})
 	return misses, nil
 }
 
