@@ -3,7 +3,6 @@ package dict
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -200,4 +199,4 @@ func (m month) start() time.Time {
 }
 
 // String is how keys name the month: 2026-10.
-func (m month) String() string { return strings.TrimSuffix(m.start().Format(time.DateOnly), "-01") }
+func (m month) String() string { return m.start().Format("2006-01") }
