@@ -131,18 +131,14 @@ func (e *example) try(t *testing.T, file string, in session) {
 		}
 		return wrong == ""
 	}
-	if same() {
-		return
-	}
 	// What goes on in the background may take a moment; to read again does no harm.
-	if !changing.MatchString(e.code) {
-		for deadline := time.Now().Add(patience / 3); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-			if same() {
-				return
-			}
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(patience / 3); !same(); <-again.C {
+		if changing.MatchString(e.code) || time.Now().After(deadline) {
+			t.Fatalf("%s: this\n%s\nanswers\n%s\nbut %s", file, e.code, got, wrong)
 		}
 	}
-	t.Fatalf("%s: this\n%s\nanswers\n%s\nbut %s", file, e.code, got, wrong)
 }
 
 // typist is a program that reads what somebody types.

@@ -167,11 +167,12 @@ func (b *bench) firstAnswer(cmd *exec.Cmd, at string) (time.Duration, error) {
 		return 0, err
 	}
 	b.procs = append(b.procs, cmd)
-	for time.Since(begun) < 20*time.Second {
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for ; time.Since(begun) < 20*time.Second; <-again.C {
 		if err := expect(http.Get(at)); err == nil {
 			return time.Since(begun), nil
 		}
-		time.Sleep(2 * time.Millisecond)
 	}
 	return 0, fmt.Errorf("%s does not answer", at)
 }

@@ -91,12 +91,13 @@ func (b *bench) redis() error {
 }
 
 func until(f func() error) (err error) {
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if err = f(); err == nil {
-			return nil
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(15 * time.Second); ; <-again.C {
+		if err = f(); err == nil || time.Now().After(deadline) {
+			return err
 		}
 	}
-	return err
 }
 
 func freePort() (string, error) {

@@ -127,12 +127,11 @@ func (g *gate) requests(p *passage) {
 			p.ours.Store(bytes.Contains(bytes.ToLower(buf[:n]), clientName))
 		}
 		if p.ours.Load() {
-			way, late, _ := g.now()
-			switch way {
+			switch way, late, over := g.now(); way {
 			case cut:
 				return
 			case slow:
-				time.Sleep(late)
+				linger(late, over)
 			}
 			if changes(buf[:n]) && g.take() {
 				p.deaf.Store(true)
@@ -141,6 +140,14 @@ func (g *gate) requests(p *passage) {
 		if _, err := p.up.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// linger waits, but no longer than the way is as it was.
+func linger(late time.Duration, over <-chan struct{}) {
+	select {
+	case <-over:
+	case <-time.After(late):
 	}
 }
 
@@ -182,7 +189,7 @@ func (g *gate) replies(p *passage) {
 		if p.ours.Load() {
 			switch way, late, over := g.now(); way {
 			case slow:
-				time.Sleep(late)
+				linger(late, over)
 			case quiet:
 				<-over
 				return

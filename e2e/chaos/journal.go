@@ -172,12 +172,12 @@ func (c *client) act(j *journal, a *act, again bool, send func() answer) answer 
 		over := a.verdict != unknown || !again || a.sends >= 40
 		j.mu.Unlock()
 		if over && r.verdict == refused {
-			time.Sleep(100 * time.Millisecond) // as it is told to
+			_ = rest(context.Background(), 100*time.Millisecond) // as it is told to
 		}
 		if over {
 			return r
 		}
-		time.Sleep(250 * time.Millisecond) // also when the load has ended: it is to be known
+		_ = rest(context.Background(), 250*time.Millisecond) // also when the load has ended: it is to be known
 	}
 }
 

@@ -62,7 +62,7 @@ func (l *load) workOff(c *client) {
 			}
 		}
 		if r.verdict != done || json.Unmarshal(r.body, &got) != nil {
-			time.Sleep(200 * time.Millisecond)
+			_ = rest(l.serving, 200*time.Millisecond)
 			continue
 		}
 		for _, i := range got.Invocations {
@@ -79,10 +79,9 @@ func (l *load) workOff(c *client) {
 					l.work.acked[i.CID] = time.Now()
 					l.work.mu.Unlock()
 				}
-				if r.verdict == done || r.status == http.StatusConflict || r.status == http.StatusNotFound {
+				if r.verdict == done || r.status == http.StatusConflict || r.status == http.StatusNotFound || rest(l.serving, 100*time.Millisecond) != nil {
 					break
 				}
-				time.Sleep(100 * time.Millisecond)
 			}
 		}
 	}

@@ -148,7 +148,9 @@ func free(port int) bool {
 
 // until tries again until it works, for some time.
 func until(patience time.Duration, f func() error) (err error) {
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(patience); ; <-again.C {
 		if err = f(); err == nil || time.Now().After(deadline) {
 			return err
 		}

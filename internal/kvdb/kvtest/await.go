@@ -11,6 +11,13 @@ const patience = 15 * time.Second
 // Await looks again and again until it is so; what says what has to come.
 func Await(t testing.TB, what string, so func() bool) {
 	t.Helper()
+	if !comes(patience, so) {
+		t.Fatalf("it does not come that %s", what)
+	}
+}
+
+// comes looks again and again until it is so, or it is late.
+func comes(patience time.Duration, so func() bool) bool {
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	late := time.NewTimer(patience)
@@ -19,7 +26,8 @@ func Await(t testing.TB, what string, so func() bool) {
 		select {
 		case <-again.C:
 		case <-late.C:
-			t.Fatalf("it does not come that %s", what)
+			return false
 		}
 	}
+	return true
 }

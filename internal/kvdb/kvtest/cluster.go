@@ -7,7 +7,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 )
 
 const nodes = 3
@@ -59,17 +58,14 @@ func startCluster() (url string, err error) {
 
 // awaitCluster waits until each node knows the owners of all slots.
 func awaitCluster(ps []*process) error {
-	deadline := time.Now().Add(20 * time.Second)
 	for _, p := range ps {
-		for {
-			info, err := call(p.socket(), "CLUSTER INFO")
-			if err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:"+strconv.Itoa(nodes)) {
-				break
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("the test cluster does not form: %s (%v)\n%s", info, err, p.log())
-			}
-			time.Sleep(10 * time.Millisecond)
+		var info string
+		var err error
+		if !comes(patience, func() bool {
+			info, err = call(p.socket(), "CLUSTER INFO")
+			return err == nil && strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_size:"+strconv.Itoa(nodes))
+		}) {
+			return fmt.Errorf("the test cluster does not form: %s (%v)\n%s", info, err, p.log())
 		}
 	}
 	return nil
