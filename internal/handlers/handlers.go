@@ -91,7 +91,10 @@ func New(d Deps) (*echo.Echo, error) {
 		mw.Timeout(requestTime),
 	))
 	register(e, s)
-	api.Mount(e, api.Deps{DB: d.DB, Dict: d.Dict, Lua: d.Lua, Broker: d.Broker, Stats: d.Stats, Audit: d.Audit, Audited: s.trail.Do, AuditedOften: d.Often.Do, StillIn: s.stillIn, Page: s.bare, Version: d.Version})
+	api.Mount(e, api.Deps{
+		DB: d.DB, Dict: d.Dict, Lua: d.Lua, Broker: d.Broker, Stats: d.Stats, Audit: d.Audit, Now: d.Now,
+		Audited: s.trail.Do, AuditedOften: d.Often.Do, StillIn: s.stillIn, Page: s.bare, Version: d.Version,
+	})
 	return e, nil
 }
 

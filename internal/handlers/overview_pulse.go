@@ -31,7 +31,7 @@ func (p *site) pulse() overviewview.Pulse {
 	default:
 		v.Says = p.DB.Addr()
 	}
-	now := time.Now()
+	now := time.Now() // the clock of the samples
 	var last kvdb.Sample
 	lines := make([][]ui.Point, 4)
 	hits := math.NaN() // of the newest sample with a lookup

@@ -226,7 +226,7 @@ func diskTile(n kvdb.NodeInfo, now time.Time) redisview.Tile {
 // charts draw what was seen in the last minutes.
 func (p *redisInfoPages) charts() []redisview.Chart {
 	samples := p.DB.Samples()
-	to := time.Now()
+	to := time.Now() // the clock of the samples
 	series := func(name string, value func(kvdb.Sample) (float64, bool)) redisview.Series {
 		s := redisview.Series{Name: name}
 		for _, sample := range samples {

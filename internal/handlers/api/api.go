@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,6 +28,7 @@ type Deps struct {
 	Broker *broker.Store
 	Stats  *stats.Store
 	Audit  *audit.Log
+	Now    func() time.Time
 	// Audited writes an audit record round a change; see trail.Trail.
 	Audited func(ctx context.Context, verb, object string, change func() (before, after string, err error)) error
 	// AuditedOften is Audited for what programs do thousands of times a second; see trail.Burst.

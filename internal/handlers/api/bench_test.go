@@ -110,7 +110,7 @@ func servers(b *testing.B, bare func(db *kvdb.DB, key string) echo.HandlerFunc) 
 
 	measured := stats.New(db, stats.Options{})
 	mounted := echo.New()
-	api.Mount(mounted, api.Deps{Dict: store, Stats: measured, Audit: auditLog})
+	api.Mount(mounted, api.Deps{Dict: store, Stats: measured, Audit: auditLog, Now: time.Now})
 
 	accounts := account.New(db, []byte("0123456789abcdef0123456789abcdef"), time.Now, logger)
 	_, token, err := accounts.CreateToken(context.Background(), "bench", account.Viewer, time.Time{}, "admin")

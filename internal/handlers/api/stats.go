@@ -231,7 +231,7 @@ func before(r stats.Range, unit string, loc *time.Location) *stats.Range {
 }
 
 func (s *server) servicesStats(c echo.Context, in *servicesStatsInput) error {
-	r, loc, err := in.span(time.Now())
+	r, loc, err := in.span(s.Now())
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (s *server) servicesStats(c echo.Context, in *servicesStatsInput) error {
 }
 
 func (s *server) serviceStats(ctx context.Context, in *serviceStatsInput) (ServicesStats, error) {
-	r, loc, err := in.span(time.Now())
+	r, loc, err := in.span(s.Now())
 	if err != nil {
 		return ServicesStats{}, err
 	}
@@ -261,7 +261,7 @@ func (s *server) serviceStats(ctx context.Context, in *serviceStatsInput) (Servi
 }
 
 func (s *server) trendStats(c echo.Context, in *trendInput) error {
-	r, loc, err := in.span(time.Now())
+	r, loc, err := in.span(s.Now())
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func (s *server) slowStats(c echo.Context, in *slowInput) error {
 		if in.From.IsZero() && in.Span == "" {
 			in.From = in.To.Add(-stats.MaxPast)
 		}
-		r, _, err := in.span(time.Now())
+		r, _, err := in.span(s.Now())
 		if err != nil {
 			return err
 		}
