@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -71,10 +70,13 @@ func (s *Store) Channels(ctx context.Context, q, cursor string, limit int) (Page
 	if q != "" {
 		count = listLooked
 	}
-	names, err := s.db.Client().ZRangeByLex(ctx, s.keys.Broker().Channels(), &redis.ZRangeBy{Min: from, Max: "+", Count: count}).Result()
-	if err != nil {
+	pipe := s.db.Client().Pipeline()
+	listed := pipe.ZRangeByLex(ctx, s.keys.Broker().Channels(), &redis.ZRangeBy{Min: from, Max: "+", Count: count})
+	now := pipe.Time(ctx)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return page, kvdb.ReadErr("list the channels", err)
 	}
+	names := listed.Val()
 	var found []string
 	for i, name := range names {
 		if q != "" && !strings.Contains(strings.ToLower(name), strings.ToLower(q)) {
@@ -91,7 +93,8 @@ func (s *Store) Channels(ctx context.Context, q, cursor string, limit int) (Page
 	if page.Next == "" && int64(len(names)) == count {
 		page.Next = names[len(names)-1]
 	}
-	page.Items, err = s.standings(ctx, found)
+	var err error
+	page.Items, err = s.standings(ctx, found, now.Val())
 	return page, err
 }
 
@@ -103,20 +106,19 @@ type standing struct {
 	connected *redis.IntCmd
 }
 
-// standings reads where channels stand, in one round trip.
-func (s *Store) standings(ctx context.Context, names []string) ([]Channel, error) {
+// standings reads where channels stand, in one round trip; now is by the clock of Redis.
+func (s *Store) standings(ctx context.Context, names []string, now time.Time) ([]Channel, error) {
 	if len(names) == 0 {
 		return nil, nil
-	}
-	now, err := s.db.Client().Time(ctx).Result()
-	if err != nil {
-		return nil, kvdb.ReadErr("read channels", err)
 	}
 	pipe := s.db.Client().Pipeline()
 	reads := make([]standing, len(names))
 	for i, name := range names {
 		k := s.keys.Channel(name)
-		reads[i] = standing{pipe.XLen(ctx, k.Log()), pipe.HGetAll(ctx, k.State()), pipe.HGetAll(ctx, k.Settings()), pipe.ZCount(ctx, k.Seen(), since(now), "+inf")}
+		reads[i] = standing{
+			length: pipe.XLen(ctx, k.Log()), state: pipe.HGetAll(ctx, k.State()), // some fields each, as settings
+			settings: pipe.HGetAll(ctx, k.Settings()), connected: pipe.ZCount(ctx, k.Seen(), since(now), "+inf"),
+		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, kvdb.ReadErr("read channels", err)
@@ -174,14 +176,15 @@ func (s *Store) Channel(ctx context.Context, name string) (Channel, error) {
 	}
 	k := s.keys.Channel(name)
 	pipe := s.db.Client().Pipeline()
+	now := pipe.Time(ctx)
 	listed := pipe.ZScore(ctx, s.keys.Broker().Channels(), name)
 	first := pipe.XRangeN(ctx, k.Log(), "-", "+", 1)
 	positions := pipe.HGetAll(ctx, k.Positions()) // at most maxSubscribers
 	seen := pipe.ZRevRangeByScoreWithScores(ctx, k.Seen(), &redis.ZRangeBy{Min: "-inf", Max: "+inf", Count: maxConnections})
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) { // it is in no list
+	if err := firstErr(pipe.Exec(ctx)); err != nil { // none where it is in no list
 		return Channel{}, kvdb.ReadErr("read a channel", err)
 	}
-	all, err := s.standings(ctx, []string{name})
+	all, err := s.standings(ctx, []string{name}, now.Val())
 	if err != nil {
 		return Channel{}, err
 	}
@@ -194,15 +197,11 @@ func (s *Store) Channel(ctx context.Context, name string) (Channel, error) {
 		m := messageOf("", first.Val()[0])
 		c.FirstAt, oldest = m.At, m.N
 	}
-	now, err := s.db.Client().Time(ctx).Result()
-	if err != nil {
-		return Channel{}, kvdb.ReadErr("read a channel", err)
-	}
-	c.Subscribers = subscribersOf(positions.Val(), seen.Val(), now, c.Published, oldest)
-	if epoch := all[0].epoch; epoch != "" {
+	c.Subscribers = subscribersOf(positions.Val(), seen.Val(), now.Val(), c.Published, oldest)
+	if c.epoch != "" {
 		for i := range c.Subscribers {
 			if sub := &c.Subscribers[i]; sub.Position >= 0 {
-				sub.PositionID = messageID(epoch, sub.Position, 0)
+				sub.PositionID = messageID(c.epoch, sub.Position, 0)
 			}
 		}
 	}

@@ -34,7 +34,8 @@ type ServiceKeys struct{ base string }
 // Service returns the keys of a service.
 func (k Keys) Service(name string) ServiceKeys { return ServiceKeys{string(k) + "{svc:" + name + "}:"} }
 
-// Base begins all keys of the service; scripts build them from it, with the names of the methods below.
+// Base begins all keys of the service; scripts build them from it, with the names of the methods below, and one that they alone have:
+// k:<hash of an idempotency key> holds the CID of its first invocation and the hash of that one's payload. STRING, for 24 hours
 func (k ServiceKeys) Base() string { return k.base }
 
 // Queue holds the CIDs of those that wait for a worker; score = since when, Unix µs. ZSET
@@ -58,9 +59,6 @@ func (k ServiceKeys) Result(cid string) string { return k.base + "r:" + cid }
 
 // Attempts holds the failed attempts of an invocation as JSON, the oldest first. LIST, capped
 func (k ServiceKeys) Attempts(cid string) string { return k.base + "a:" + cid }
-
-// Idempotency holds the CID of the first invocation with an idempotency key, of which this is the hash, and the hash of its payload. STRING, for 24 hours
-func (k ServiceKeys) Idempotency(hash string) string { return k.base + "k:" + hash }
 
 // Policy holds the policy of the service, and whether it is paused. HASH
 func (k ServiceKeys) Policy() string { return k.base + "policy" }
