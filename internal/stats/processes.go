@@ -86,15 +86,17 @@ func (s *Store) adopt(ctx context.Context) error {
 	if err != nil {
 		return kvdb.ReadErr("read the writers of statistics", err)
 	}
-	for _, process := range writers {
-		if process == s.process {
-			continue
+	alive, err := s.db.Client().Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, process := range writers {
+			p.Exists(ctx, s.keys.Alive(process))
 		}
-		alive, err := s.db.Client().Exists(ctx, s.keys.Alive(process)).Result()
-		if err != nil {
-			return kvdb.ReadErr("read the writers of statistics", err)
-		}
-		if alive == 1 {
+		return nil
+	})
+	if err != nil {
+		return kvdb.ReadErr("read the writers of statistics", err)
+	}
+	for i, process := range writers {
+		if process == s.process || alive[i].(*redis.IntCmd).Val() == 1 {
 			continue
 		}
 		if err := s.adoptFrom(ctx, process); err != nil {
@@ -106,7 +108,7 @@ func (s *Store) adopt(ctx context.Context) error {
 }
 
 func (s *Store) adoptFrom(ctx context.Context, process string) error {
-	services, err := s.db.Client().SMembers(ctx, s.keys.Open(process)).Result()
+	services, err := s.db.Client().SMembers(ctx, s.keys.Open(process)).Result() // at most MaxServices, Other and All
 	if err != nil {
 		return kvdb.ReadErr("read the services of a writer", err)
 	}
