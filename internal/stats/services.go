@@ -43,9 +43,10 @@ func (s *Store) Services(ctx context.Context, r Range, o ServicesOptions) (Servi
 		}
 	}
 	if o.Which.Slow {
-		if kept, err = s.slowOnes(ctx, q, kept); err != nil {
+		if err := s.attend(ctx, q, kept); err != nil {
 			return report, err
 		}
+		kept = slices.DeleteFunc(kept, func(r row) bool { return !r.attention.Slow && !r.attention.Slower })
 	}
 	report.Matched = len(kept)
 	slices.SortFunc(kept, func(a, b row) int {
@@ -57,8 +58,19 @@ func (s *Store) Services(ctx context.Context, r Range, o ServicesOptions) (Servi
 	if err := s.fill(ctx, q, kept, q.sparks(s.settings().keep(), o.Spark)); err != nil {
 		return report, err
 	}
+	if o.Marks && !o.Which.Slow {
+		if err := s.attend(ctx, q, kept); err != nil {
+			return report, err
+		}
+	}
+	busy := s.settings().BusyShare
 	for i := range kept {
-		report.Items = append(report.Items, kept[i].figures(q, all))
+		item := kept[i].figures(q, all)
+		if o.Marks {
+			item.Attention = kept[i].attention
+			item.Attention.Busy = busy > 0 && item.UsageShare > busy
+		}
+		report.Items = append(report.Items, item)
 	}
 	if report.All, err = s.together(ctx, q, all); err != nil {
 		return report, err
@@ -67,9 +79,6 @@ func (s *Store) Services(ctx context.Context, r Range, o ServicesOptions) (Servi
 		if err := s.compare(ctx, *o.Compare, o, names, &report); err != nil {
 			return report, err
 		}
-	}
-	if o.Marks {
-		return report, s.mark(ctx, q, &report)
 	}
 	return report, nil
 }
@@ -118,9 +127,10 @@ func (q query) whole() []part { return q.parts(q.Range) }
 
 // row is what was read of a service.
 type row struct {
-	service string
-	whole   record
-	cuts    []record
+	service   string
+	whole     record
+	cuts      []record
+	attention Attention // but for Busy; see attend
 }
 
 func (s *Store) readRows(ctx context.Context, names []string, q query, spread bool) ([]row, error) {
@@ -259,64 +269,26 @@ func (s *Store) compare(ctx context.Context, r Range, o ServicesOptions, names [
 // slower is how many times last week's mean a mean is that is marked.
 const slower = 2
 
-// mark fills in Attention.
-func (s *Store) mark(ctx context.Context, q query, report *ServicesReport) error {
-	names := make([]string, len(report.Items))
-	for i := range report.Items {
-		names[i] = report.Items[i].Service
-	}
-	before, err := s.weekAgo(ctx, q, names)
-	if err != nil {
-		return err
-	}
-	set := s.settings()
-	for i := range report.Items {
-		item := &report.Items[i]
-		item.Attention = set.attention(item.Mean, before[i])
-		item.Attention.Busy = set.BusyShare > 0 && item.UsageShare > set.BusyShare
-	}
-	return nil
-}
-
-// weekAgo are the means of services a week before, in as much of the range as has passed of it by now.
-func (s *Store) weekAgo(ctx context.Context, q query, names []string) ([]time.Duration, error) {
-	ago := q.shown()
-	records, err := s.read(ctx, names, s.query(Range{ago.From.Add(-7 * day), ago.To.Add(-7 * day)}).whole(), false)
-	if err != nil {
-		return nil, err
-	}
-	means := make([]time.Duration, len(records))
-	for i := range records {
-		means[i] = records[i][0].mean()
-	}
-	return means, nil
-}
-
-// attention says of a mean, and that of a week before, whether it is slow.
-func (set Settings) attention(mean, lastWeek time.Duration) Attention {
-	return Attention{
-		LastWeek: lastWeek, Slow: set.SlowMean > 0 && mean > set.SlowMean,
-		Slower: lastWeek > 0 && mean > slower*lastWeek,
-	}
-}
-
-// slowOnes keeps the rows of services that are slow.
-func (s *Store) slowOnes(ctx context.Context, q query, rows []row) (kept []row, err error) {
+// attend says of rows whether they are slow, also beside a week before: in as much of the range as has passed of it by now.
+func (s *Store) attend(ctx context.Context, q query, rows []row) error {
 	names := make([]string, len(rows))
 	for i := range rows {
 		names[i] = rows[i].service
 	}
-	before, err := s.weekAgo(ctx, q, names)
+	ago := q.shown()
+	records, err := s.read(ctx, names, s.query(Range{ago.From.Add(-7 * day), ago.To.Add(-7 * day)}).whole(), false)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	set := s.settings()
 	for i := range rows {
-		if a := set.attention(rows[i].whole.mean(), before[i]); a.Slow || a.Slower {
-			kept = append(kept, rows[i])
+		mean, lastWeek := rows[i].whole.mean(), records[i][0].mean()
+		rows[i].attention = Attention{
+			LastWeek: lastWeek, Slow: set.SlowMean > 0 && mean > set.SlowMean,
+			Slower: lastWeek > 0 && mean > slower*lastWeek,
 		}
 	}
-	return kept, nil
+	return nil
 }
 
 // sparkLengths are the lengths that a point of a sparkline may have.
