@@ -89,7 +89,7 @@ func (n *controlled) write(ctx context.Context) {
 // windows finds out what was lost, and in which times.
 func (c *control) windows(ctx context.Context, store redis.UniversalClient) (all []window, acked, lost int, err error) {
 	for _, n := range c.nodes {
-		there, err := store.HGetAll(ctx, n.key).Result()
+		there, err := store.HGetAll(ctx, n.key).Result() // no more than n.writes, and some of which nobody knows
 		if err != nil {
 			return nil, 0, 0, err
 		}

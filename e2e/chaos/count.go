@@ -154,7 +154,7 @@ func (c *count) dictionary(ctx context.Context) error {
 	c.verdicts(c.l.dict, func(a *act) int { return written[a.id] }, true)
 	there := 0
 	for _, key := range []string{"dict0", "dict1", "browser0", "browser1"} {
-		values, err := c.store.HGetAll(ctx, c.keys.Dict().Map("CHAOS", key, "TARGET", "K")).Result()
+		values, err := c.store.HGetAll(ctx, c.keys.Dict().Map("CHAOS", key, "TARGET", "K")).Result() // at most one field for each act
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (c *count) read(r answer, what string, to any) error {
 
 // applied reads how often each act was applied, from a hash that programs and commands count in.
 func (c *count) applied(ctx context.Context, key string) (func(*act) int, error) {
-	counts, err := c.store.HGetAll(ctx, key).Result()
+	counts, err := c.store.HGetAll(ctx, key).Result() // one field for each act
 	return func(a *act) int {
 		n, _ := strconv.Atoi(counts[a.id])
 		return n
@@ -288,7 +288,7 @@ func (c *count) trail(ctx context.Context) error {
 			break
 		}
 	}
-	pending, err := c.store.HVals(ctx, c.keys.Audit().Pending()).Result()
+	pending, err := c.store.HVals(ctx, c.keys.Audit().Pending()).Result() // at most one field for each act
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func numberOf(streamID string) int64 {
 func (c *count) doneOnes(ctx context.Context, k kvdb.ServiceKeys) (map[string]bool, error) {
 	in := map[string]bool{}
 	for _, state := range []string{"queued", "delayed", "running", "retrying", "done", "dead", "expired", "cancelled"} {
-		cids, err := c.store.ZRange(ctx, k.State(state), 0, -1).Result()
+		cids, err := c.store.ZRange(ctx, k.State(state), 0, -1).Result() // at most one for each act
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +158,7 @@ func (c *count) areDone(ctx context.Context, j *journal, service string) error {
 
 // messages counts what is in the stream of the channel, and what each listener got of it.
 func (c *count) messages(ctx context.Context) error {
-	all, err := c.store.XRange(ctx, c.keys.Channel(channel).Log(), "-", "+").Result()
+	all, err := c.store.XRange(ctx, c.keys.Channel(channel).Log(), "-", "+").Result() // what a channel keeps by default: 10,000
 	if err != nil {
 		return err
 	}

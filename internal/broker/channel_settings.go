@@ -41,7 +41,7 @@ func (s *Store) SetChannelSettings(ctx context.Context, channel string, set Chan
 		return ChannelSettings{}, kvdb.WriteErr("change the settings of a channel", err)
 	}
 	if version == 0 {
-		fields, err := s.db.Client().HGetAll(ctx, k.Settings()).Result()
+		fields, err := s.db.Client().HGetAll(ctx, k.Settings()).Result() // those of ChannelSettings
 		if err != nil {
 			return ChannelSettings{}, kvdb.ReadErr("read the settings of a channel", err)
 		}

@@ -36,7 +36,7 @@ func (s *Store) SetPolicy(ctx context.Context, name string, p Policy) (Policy, e
 		return Policy{}, kvdb.WriteErr("broker: change the policy of "+name, err)
 	}
 	if version < 0 {
-		current, err := s.db.Client().HGetAll(ctx, s.keys.Service(name).Policy()).Result()
+		current, err := s.db.Client().HGetAll(ctx, s.keys.Service(name).Policy()).Result() // the fields of a Policy
 		if err != nil {
 			return Policy{}, kvdb.ReadErr("broker: read the policy of "+name, err)
 		}

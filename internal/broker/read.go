@@ -34,7 +34,7 @@ func (s *Store) Invocation(ctx context.Context, cid string) (Invocation, error) 
 			record: p.Get(ctx, k.Invocation(cid)), payload: p.Get(ctx, k.Payload(cid)), result: p.Get(ctx, k.Result(cid)),
 			lease: p.ZScore(ctx, k.State(string(Running)), cid),
 		}
-		attempts, most = p.LRange(ctx, k.Attempts(cid), 0, -1), p.HGet(ctx, k.Policy(), "max_attempts")
+		attempts, most = p.LRange(ctx, k.Attempts(cid), 0, -1), p.HGet(ctx, k.Policy(), "max_attempts") // at most KEEP_ATTEMPTS of common.lua
 		return nil
 	})
 	if err := firstErr(cmds, err); err != nil {

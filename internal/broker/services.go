@@ -87,7 +87,7 @@ func (s *Store) standing(ctx context.Context, names []string) ([]Service, error)
 				lines[n].counts = append(lines[n].counts, p.ZCard(ctx, setOf(k, state).key))
 			}
 			lines[n].oldest = p.ZRangeWithScores(ctx, k.Queue(), 0, 0)
-			lines[n].policy = p.HGetAll(ctx, k.Policy())
+			lines[n].policy = p.HGetAll(ctx, k.Policy()) // the fields of a Policy
 			lines[n].workers = p.ZCount(ctx, k.Workers(), strconv.FormatInt(now.Add(-workerSeen).UnixMilli(), 10), "+inf")
 		}
 		return nil

@@ -315,7 +315,7 @@ func (s *Store) watchWebhooks(ctx context.Context) {
 	tick := time.NewTicker(webhooksEvery)
 	defer tick.Stop()
 	for {
-		names, err := s.db.Client().HKeys(ctx, s.keys.Broker().Webhooks()).Result()
+		names, err := s.db.Client().HKeys(ctx, s.keys.Broker().Webhooks()).Result() // at most MaxWebhooks
 		if err == nil && s.hooks.replace(names) {
 			s.bell.ring("")
 		}

@@ -149,7 +149,7 @@ func (d *deletion) put(p period, rec *record) {
 }
 
 func (s *Store) readDeletion(ctx context.Context, d *deletion, now time.Time) error {
-	live, err := s.db.Client().HGetAll(ctx, d.keys.Live()).Result()
+	live, err := s.db.Client().HGetAll(ctx, d.keys.Live()).Result() // some minutes of each process
 	if err != nil {
 		return kvdb.ReadErr("read statistics", err)
 	}

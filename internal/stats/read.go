@@ -79,7 +79,7 @@ func (s *Store) readGroup(ctx context.Context, services []string, group []int, p
 	for i, service := range group {
 		keys := s.keys.Service(services[service])
 		r := &readings[i]
-		r.live = pipe.HGetAll(ctx, keys.Live())
+		r.live = pipe.HGetAll(ctx, keys.Live()) // some minutes of each process
 		for _, c := range plan.chunks {
 			r.chunks = append(r.chunks, pipe.HMGet(ctx, keys.Sums(c.res.letter(), c.chunk), c.fields...))
 			if spread {
@@ -164,7 +164,7 @@ func addLive(out []record, live map[string]string, parts []part, spread bool) er
 
 // names returns the services that are known.
 func (s *Store) names(ctx context.Context) ([]string, error) {
-	names, err := s.db.Client().ZRange(ctx, s.keys.Services(), 0, -1).Result()
+	names, err := s.db.Client().ZRange(ctx, s.keys.Services(), 0, -1).Result() // at most MaxServices, Other and All
 	if err != nil {
 		return nil, kvdb.ReadErr("read the services", err)
 	}

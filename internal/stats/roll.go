@@ -96,7 +96,7 @@ func (s *Store) roll(ctx context.Context, list []rolling, process string, dead b
 	done = make([]bool, len(list))
 	pipe := s.db.Client().Pipeline()
 	for _, r := range list {
-		pipe.HGetAll(ctx, s.keys.Service(r.service).Live())
+		pipe.HGetAll(ctx, s.keys.Service(r.service).Live()) // some minutes of each process
 	}
 	replies, err := pipe.Exec(ctx)
 	if err != nil {

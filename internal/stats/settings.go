@@ -155,7 +155,7 @@ func (s Settings) check() error {
 
 // Thresholds are those that were set, by name.
 func (s *Store) Thresholds(ctx context.Context) ([]Threshold, error) {
-	all, err := s.db.Client().HGetAll(ctx, s.keys.Thresholds()).Result()
+	all, err := s.db.Client().HGetAll(ctx, s.keys.Thresholds()).Result() // at most MaxServices
 	if err != nil {
 		return nil, kvdb.ReadErr("read the thresholds", err)
 	}

@@ -162,7 +162,7 @@ func (s *Store) Slow(ctx context.Context, f SlowFilter, limit int) ([]SlowCall, 
 		last = days.start(f.Range.To)
 	}
 	pipe := s.db.Client().Pipeline()
-	thresholds := pipe.HGetAll(ctx, s.keys.Thresholds())
+	thresholds := pipe.HGetAll(ctx, s.keys.Thresholds()) // at most MaxServices
 	var sets []*redis.ZSliceCmd
 	for d := first; !d.After(last); d = d.AddDate(0, 0, 1) {
 		set := s.keys.Slow(slowDay(d))
