@@ -84,32 +84,30 @@ func serve(ctx context.Context, c *call) (err error) {
 	if !ready {
 		g.Go(func() error { return start.until(ctx) })
 	}
-	g.Go(func() error { return s.dict.Run(ctx) })
-	s.lua.Start(ctx)
-	s.stats.Start(ctx)
-	if c.cfg.Demo {
-		s.handleDemo()
-		g.Go(func() error { return s.demoTraffic(ctx, logger) })
-	}
-	s.broker.Start(ctx)
-	s.broker.StartWorkers(ctx, c.cfg.Workers)
-	g.Go(func() error { return tidy(ctx, s, logger) })
-	g.Go(func() error { return watch(ctx, s.db, logger) })
+	startUpkeep(ctx, g, c.cfg, s, logger)
 	boundMemory()
-	if sockets.metrics != nil {
-		mux := http.NewServeMux()
-		mux.Handle("GET /metrics", handlers.MetricsHandler(registry))
-		serveOn(ctx, g, sockets.metrics, mux, nil, logger)
-		logger.Info("metrics", "url", "http://"+sockets.metrics.Addr().String()+"/metrics")
-	}
-	serveOn(ctx, g, sockets.main, site, sockets.tls, logger)
-	logger.Info("listening", "url", sockets.url())
+	sockets.serve(ctx, g, site, registry, logger)
 	if sockets.exposed(c.cfg) {
 		logger.Warn("passwords travel unencrypted to this address: use --tls-cert and --tls-key, or --public-url https://… behind a proxy")
 	}
 	err = g.Wait()
 	logger.Info("stopped")
 	return err
+}
+
+// startUpkeep starts what runs beside requests, until ctx ends: within g, or else until the stores are closed.
+func startUpkeep(ctx context.Context, g *errgroup.Group, cfg Config, s *stores, logger *slog.Logger) {
+	g.Go(func() error { return s.dict.Run(ctx) })
+	s.lua.Start(ctx)
+	s.stats.Start(ctx)
+	if cfg.Demo {
+		s.handleDemo()
+		g.Go(func() error { return s.demoTraffic(ctx, logger) })
+	}
+	s.broker.Start(ctx)
+	s.broker.StartWorkers(ctx, cfg.Workers)
+	g.Go(func() error { return tidy(ctx, s, logger) })
+	g.Go(func() error { return watch(ctx, s.db, logger) })
 }
 
 // boundMemory lets the collector rest while the process is small, which it is but for imports, and has it work hard as it
@@ -187,6 +185,18 @@ func (s *sockets) exposed(cfg Config) bool {
 	return ok && !addr.IP.IsLoopback() && s.tls == nil && !strings.HasPrefix(cfg.PublicURL, "https://")
 }
 
+// serve serves the site within g until ctx ends, and metrics where they have a listener of their own.
+func (s *sockets) serve(ctx context.Context, g *errgroup.Group, site http.Handler, registry *prometheus.Registry, logger *slog.Logger) {
+	if s.metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", handlers.MetricsHandler(registry))
+		serveOn(ctx, g, s.metrics, mux, nil, logger)
+		logger.Info("metrics", "url", "http://"+s.metrics.Addr().String()+"/metrics")
+	}
+	serveOn(ctx, g, s.main, site, s.tls, logger)
+	logger.Info("listening", "url", s.url())
+}
+
 // serveOn serves on l within g until ctx ends, then lets requests under way finish.
 func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler, conf *tls.Config, logger *slog.Logger) {
 	srv := &http.Server{
@@ -223,7 +233,8 @@ func serveOn(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Hand
 // newSite wires the pages and the API.
 func newSite(c *call, s *stores, registry *prometheus.Registry, logger *slog.Logger) (http.Handler, error) {
 	d := handlers.Deps{
-		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often, Dict: s.dict, Lua: s.lua, Broker: s.broker, Stats: s.stats, Console: s.console, Background: s.jobs,
+		DB: s.db, State: s.state, Accounts: s.accounts, Audit: s.trail, Often: s.often,
+		Dict: s.dict, Lua: s.lua, Broker: s.broker, Stats: s.stats, Console: s.console, Background: s.jobs,
 		Logger: logger, Now: c.now, Metrics: registry, Version: buildVersion(),
 		EnvName: c.cfg.Name, TLS: c.cfg.TLSCert != "", MetricsAway: c.cfg.MetricsListen != "",
 		StateShared: s.state.Addr() == s.db.Addr(), ProgramUser: c.cfg.programUserName(),

@@ -53,11 +53,11 @@ var guardedError = regexp.MustCompile(` ?script: [0-9a-f]{40}, on =?webadmin:\d+
 // notUndone are commands whose effects would outlive the fork.
 var notUndone = regexp.MustCompile(`(?i)\b(flushall|migrate|cluster)\b`)
 
-// start runs the program up to its first line. On an error nothing is left.
-func (d *Debug) start(ctx context.Context, breakpoints []int) (err error) {
+// fork has a server of its own begin the program, before its first line.
+func (d *Debug) fork(ctx context.Context) (*forked, error) {
 	if reaches(d.src.Text) != "" {
 		if err := d.s.checkReach(ctx, d.call); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	mark := "mark_" + rand.Text()
@@ -70,18 +70,24 @@ func (d *Debug) start(ctx context.Context, breakpoints []int) (err error) {
 	args := append([]string{command, onFirstLine(prologue, d.src.Text), strconv.Itoa(len(d.call.Keys))}, d.call.Keys...)
 	args = pad(append(append(args, d.call.Values...), sumOf(d.call, ""), debugPrologue))
 	f, err := d.s.fork(ctx, d.call.Keys, mark, args)
+	if err != nil || !f.stop.Ended {
+		return f, err
+	}
+	f.close()
+	if isVerdict(f.stop.Reply.Text) {
+		var syntax *SyntaxError
+		if err := d.s.verdictOnly(ctx, d.src.Text); errors.As(err, &syntax) {
+			return nil, syntax
+		}
+	}
+	return nil, &noForkError{fmt.Sprintf("The server did not start: it replied %.200q.", f.stop.Reply.Text)}
+}
+
+// start runs the program up to its first line. On an error nothing is left.
+func (d *Debug) start(ctx context.Context, breakpoints []int) (err error) {
+	f, err := d.fork(ctx)
 	if err != nil {
 		return err
-	}
-	if f.stop.Ended {
-		f.close()
-		if isVerdict(f.stop.Reply.Text) {
-			var syntax *SyntaxError
-			if err := d.s.verdictOnly(ctx, d.src.Text); errors.As(err, &syntax) {
-				return syntax
-			}
-		}
-		return &noForkError{fmt.Sprintf("The server did not start: it replied %.200q.", f.stop.Reply.Text)}
 	}
 	defer func() {
 		if err != nil {
