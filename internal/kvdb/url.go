@@ -80,17 +80,10 @@ func parseURL(cfg Config) (target, error) {
 	}
 	t := target{scheme: schemes[i]}
 	rest, rawQuery, _ := strings.Cut(rest, "?")
-	authority, path, hasPath := strings.Cut(rest, "/")
-
-	if at := strings.LastIndex(authority, "@"); at >= 0 {
-		user, password, _ := strings.Cut(authority[:at], ":")
-		var err1, err2 error
-		t.user, err1 = url.PathUnescape(user)
-		t.password, err2 = url.PathUnescape(password)
-		if err1 != nil || err2 != nil {
-			return target{}, errors.New("the user name or password in the Redis URL is not percent-encoded")
-		}
-		authority = authority[at+1:]
+	authority, path, _ := strings.Cut(rest, "/")
+	hosts, err := t.readUser(authority)
+	if err != nil {
+		return target{}, err
 	}
 	query, err := t.query(rawQuery)
 	if err != nil {
@@ -102,31 +95,16 @@ func parseURL(cfg Config) (target, error) {
 
 	db := query.Get("db")
 	if t.scheme.defaultPort == "" {
-		socket, err := url.PathUnescape("/" + path)
-		if authority != "" || !hasPath || path == "" || err != nil {
-			return target{}, errors.New("a unix:// URL of Redis needs the absolute path of a socket: unix:///path/to/redis.sock")
-		}
-		t.addrs = []string{socket}
+		err = t.readSocket(hosts, path)
 	} else {
-		for part := range strings.SplitSeq(authority, ",") {
-			addr, err := hostPort(part, t.scheme.defaultPort)
-			if err != nil {
-				return target{}, err
-			}
-			t.addrs = append(t.addrs, addr)
-		}
-		if t.scheme.mode == single && len(t.addrs) > 1 {
-			return target{}, fmt.Errorf("a %s:// URL names one server; use redis-sentinel:// or redis-cluster:// for several", name)
-		}
 		db = cmp.Or(path, db)
+		err = t.readHosts(hosts)
 	}
-	if db != "" {
-		if t.db, err = strconv.Atoi(db); err != nil || t.db < 0 {
-			return target{}, errors.New("the database in the Redis URL must be a number: redis://host:port/0")
-		}
-		if t.scheme.mode == cluster && t.db != 0 {
-			return target{}, errors.New("a Redis Cluster has only database 0")
-		}
+	if err != nil {
+		return target{}, err
+	}
+	if err := t.readDB(db); err != nil {
+		return target{}, err
 	}
 	if t.scheme.mode == sentinel {
 		if t.master = query.Get("master"); t.master == "" {
@@ -136,6 +114,58 @@ func parseURL(cfg Config) (target, error) {
 	t.tls, err = tlsConfig(t.scheme, cmp.Or(cfg.TLSCA, query.Get("tls_ca")), cmp.Or(cfg.TLSCert, query.Get("tls_cert")),
 		cmp.Or(cfg.TLSKey, query.Get("tls_key")), query.Get("tls_server_name"))
 	return t, err
+}
+
+// readUser reads what stands before the @, and returns what stands after it.
+func (t *target) readUser(authority string) (hosts string, err error) {
+	at := strings.LastIndex(authority, "@")
+	if at < 0 {
+		return authority, nil
+	}
+	user, password, _ := strings.Cut(authority[:at], ":")
+	var err1, err2 error
+	t.user, err1 = url.PathUnescape(user)
+	t.password, err2 = url.PathUnescape(password)
+	if err1 != nil || err2 != nil {
+		return "", errors.New("the user name or password in the Redis URL is not percent-encoded")
+	}
+	return authority[at+1:], nil
+}
+
+func (t *target) readSocket(host, path string) error {
+	socket, err := url.PathUnescape("/" + path)
+	if host != "" || path == "" || err != nil {
+		return errors.New("a unix:// URL of Redis needs the absolute path of a socket: unix:///path/to/redis.sock")
+	}
+	t.addrs = []string{socket}
+	return nil
+}
+
+func (t *target) readHosts(hosts string) error {
+	for part := range strings.SplitSeq(hosts, ",") {
+		addr, err := hostPort(part, t.scheme.defaultPort)
+		if err != nil {
+			return err
+		}
+		t.addrs = append(t.addrs, addr)
+	}
+	if t.scheme.mode == single && len(t.addrs) > 1 {
+		return fmt.Errorf("a %s:// URL names one server; use redis-sentinel:// or redis-cluster:// for several", t.scheme.name)
+	}
+	return nil
+}
+
+func (t *target) readDB(digits string) (err error) {
+	if digits == "" {
+		return nil
+	}
+	if t.db, err = strconv.Atoi(digits); err != nil || t.db < 0 {
+		return errors.New("the database in the Redis URL must be a number: redis://host:port/0")
+	}
+	if t.scheme.mode == cluster && t.db != 0 {
+		return errors.New("a Redis Cluster has only database 0")
+	}
+	return nil
 }
 
 func (t target) query(raw string) (url.Values, error) {

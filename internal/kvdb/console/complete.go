@@ -62,17 +62,7 @@ func complete(docs *kvdb.CommandDocs, line string, cursor int) Completion {
 	}
 	start := strings.ToUpper(now.text)
 	if len(words) == 0 {
-		for _, name := range docs.Names() {
-			doc, _ := docs.Find(strings.Fields(name)...)
-			if strings.HasPrefix(name, start) && (!strings.Contains(name, " ") || strings.HasPrefix(start, strings.Fields(name)[0])) {
-				out.suggest(name, "command", doc.Summary)
-			}
-			if group := "@" + doc.Group; help && strings.HasPrefix(group, strings.ToLower(now.text)) {
-				if !slices.ContainsFunc(out.Suggestions, func(s Suggestion) bool { return s.Text == group }) {
-					out.suggest(group, "group", "")
-				}
-			}
-		}
+		out.suggestCommands(docs, start, help)
 		words = append(words, now.text) // the help of a name that is complete
 	}
 	doc, n := docs.Find(words...)
@@ -80,12 +70,7 @@ func complete(docs *kvdb.CommandDocs, line string, cursor int) Completion {
 		return out
 	}
 	if len(words) == 1 && len(all) > 0 && doc.Container {
-		for _, name := range docs.Names() {
-			if sub, ok := strings.CutPrefix(name, doc.Name+" "); ok && strings.HasPrefix(sub, start) {
-				about, _ := docs.Find(strings.Fields(name)...)
-				out.suggest(sub, "subcommand", about.Summary)
-			}
-		}
+		out.suggestSubcommands(docs, doc, start)
 		if about, m := docs.Find(words[0], now.text); m == 2 {
 			doc, n, words = about, m, append(words, now.text)
 		}
@@ -113,6 +98,31 @@ func complete(docs *kvdb.CommandDocs, line string, cursor int) Completion {
 		out.Syntax = append(out.Syntax, Part{text, i == current && at.used == len(typed) && len(all) > 0})
 	}
 	return out
+}
+
+// suggestCommands suggests the commands that begin so, in capitals; of help also the groups of commands.
+func (c *Completion) suggestCommands(docs *kvdb.CommandDocs, start string, help bool) {
+	for _, name := range docs.Names() {
+		doc, _ := docs.Find(strings.Fields(name)...)
+		if strings.HasPrefix(name, start) && (!strings.Contains(name, " ") || strings.HasPrefix(start, strings.Fields(name)[0])) {
+			c.suggest(name, "command", doc.Summary)
+		}
+		if group := "@" + doc.Group; help && strings.HasPrefix(group, strings.ToLower(start)) {
+			if !slices.ContainsFunc(c.Suggestions, func(s Suggestion) bool { return s.Text == group }) {
+				c.suggest(group, "group", "")
+			}
+		}
+	}
+}
+
+// suggestSubcommands suggests those of a command that begin so, in capitals.
+func (c *Completion) suggestSubcommands(docs *kvdb.CommandDocs, of *kvdb.CommandDoc, start string) {
+	for _, name := range docs.Names() {
+		if sub, ok := strings.CutPrefix(name, of.Name+" "); ok && strings.HasPrefix(sub, start) {
+			doc, _ := docs.Find(strings.Fields(name)...)
+			c.suggest(sub, "subcommand", doc.Summary)
+		}
+	}
 }
 
 func (c *Completion) suggest(text, kind, summary string) {
