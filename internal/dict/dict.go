@@ -140,6 +140,7 @@ type Count struct {
 	Name         string
 	Entries      int64
 	Translations int64 // that map from it or to it; one that does both counts once
+	From, To     int64 // that map from it, and to it
 }
 
 // Uses says how many translations an entry is part of.

@@ -53,6 +53,10 @@ func (sn *snapshot) counts(group func(system, key string) (name string, ok bool)
 		to, ok2 := group(p.System2, p.Key2)
 		if ok1 {
 			at(from).Translations += n
+			at(from).From += n
+		}
+		if ok2 {
+			at(to).To += n
 		}
 		if ok2 && !(ok1 && from == to) {
 			at(to).Translations += n

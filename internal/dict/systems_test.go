@@ -17,7 +17,7 @@ func TestCounts(t *testing.T) {
 	s, m := seeded(t, kvtest.Open(t), 500)
 	ctx := t.Context()
 	type at struct{ system, key string }
-	entries, translations := map[at]int64{}, map[at]int64{}
+	entries, translations, from, to := map[at]int64{}, map[at]int64{}, map[at]int64{}, map[at]int64{}
 	for _, e := range m.sortedEntries() {
 		entries[at{e.System, ""}]++
 		entries[at{e.System, e.Key}]++
@@ -28,6 +28,10 @@ func TestCounts(t *testing.T) {
 		for end := range ends {
 			translations[end]++
 		}
+		from[at{x.System1, ""}]++
+		from[at{x.System1, x.Key1}]++
+		to[at{x.System2, ""}]++
+		to[at{x.System2, x.Key2}]++
 		u := uses[x.Source()]
 		u.AsSource++
 		uses[x.Source()] = u
@@ -35,19 +39,22 @@ func TestCounts(t *testing.T) {
 		u.AsTarget++
 		uses[x.Target()] = u
 	}
+	counted := func(name string, under at) Count {
+		return Count{Name: name, Entries: entries[under], Translations: translations[under], From: from[under], To: to[under]}
+	}
 	systems, err := s.Systems(ctx)
 	must(t, err)
 	for i, c := range systems {
 		if i > 0 && systems[i-1].Name >= c.Name {
 			t.Errorf("%q stands before %q", systems[i-1].Name, c.Name)
 		}
-		if want := (Count{c.Name, entries[at{c.Name, ""}], translations[at{c.Name, ""}]}); c != want {
+		if want := counted(c.Name, at{c.Name, ""}); c != want {
 			t.Errorf("system %+v, want %+v", c, want)
 		}
 		keys, err := s.SystemKeys(ctx, c.Name)
 		must(t, err)
 		for _, k := range keys {
-			if want := (Count{k.Name, entries[at{c.Name, k.Name}], translations[at{c.Name, k.Name}]}); k != want {
+			if want := counted(k.Name, at{c.Name, k.Name}); k != want {
 				t.Errorf("key %s %+v, want %+v", c.Name, k, want)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -94,35 +93,25 @@ func (p *overviewPages) dictionaries(ctx context.Context) (view overviewview.Dic
 	if err != nil {
 		return view, err
 	}
-	if view.Numbers, err = p.totals(ctx); err != nil {
-		return view, err
-	}
-	view.Systems, view.More, err = p.largest(ctx, systems)
-	return view, err
-}
-
-func (p *overviewPages) totals(ctx context.Context) ([]overviewview.Number, error) {
-	entries, err := p.Dict.Entries(ctx, dict.Filter{}, dict.ListOptions{Limit: 1})
-	if err != nil {
-		return nil, err
-	}
-	translations, err := p.Dict.Translations(ctx, dict.Filter{}, dict.ListOptions{Limit: 1})
-	if err != nil {
-		return nil, err
-	}
 	misses, err := p.Dict.MissedValues(ctx)
 	if err != nil {
-		return nil, err
+		return view, err
 	}
-	return []overviewview.Number{
-		{Name: "Entries", N: entries.All, URL: p.url("dict.entries")},
-		{Name: "Translations", N: translations.All, URL: p.url("dict.translations")},
+	var entries, translations int64
+	for _, x := range systems {
+		entries, translations = entries+x.Entries, translations+x.From
+	}
+	view.Numbers = []overviewview.Number{
+		{Name: "Entries", N: entries, URL: p.url("dict.entries")},
+		{Name: "Translations", N: translations, URL: p.url("dict.translations")},
 		{Name: "Misses waiting", N: misses, URL: p.url("dict.misses"), Warn: true},
-	}, nil
+	}
+	view.Systems, view.More = p.largest(systems)
+	return view, nil
 }
 
 // largest returns the systems with the most translations, and how many are left out.
-func (p *overviewPages) largest(ctx context.Context, counts []dict.Count) ([]overviewview.System, int64, error) {
+func (p *overviewPages) largest(counts []dict.Count) ([]overviewview.System, int64) {
 	sorted := slices.Clone(counts)
 	slices.SortStableFunc(sorted, func(a, b dict.Count) int {
 		return cmp.Or(cmp.Compare(b.Translations, a.Translations), cmp.Compare(b.Entries, a.Entries))
@@ -130,25 +119,14 @@ func (p *overviewPages) largest(ctx context.Context, counts []dict.Count) ([]ove
 	shown := sorted[:min(len(sorted), shownSystems)]
 	rows := make([]overviewview.System, len(shown))
 	for i, x := range shown {
-		rows[i].Name = x.Name
-		rows[i].Entries = overviewview.Number{N: x.Entries, URL: p.url("dict.entries", values("system", x.Name))}
-		from, err := p.translations(ctx, dict.Filter{System1: x.Name}, values("system1", x.Name))
-		if err != nil {
-			return nil, 0, err
+		rows[i] = overviewview.System{
+			Name:    x.Name,
+			Entries: overviewview.Number{N: x.Entries, URL: p.url("dict.entries", values("system", x.Name))},
+			From:    overviewview.Number{N: x.From, URL: p.url("dict.translations", values("system1", x.Name))},
+			To:      overviewview.Number{N: x.To, URL: p.url("dict.translations", values("system2", x.Name))},
 		}
-		to, err := p.translations(ctx, dict.Filter{System2: x.Name}, values("system2", x.Name))
-		if err != nil {
-			return nil, 0, err
-		}
-		rows[i].From, rows[i].To = from, to
 	}
-	return rows, int64(len(sorted) - len(shown)), nil
-}
-
-// translations counts those that match a filter; query is the same filter in the address of their list.
-func (p *overviewPages) translations(ctx context.Context, f dict.Filter, query url.Values) (overviewview.Number, error) {
-	page, err := p.Dict.Translations(ctx, f, dict.ListOptions{Limit: 1})
-	return overviewview.Number{N: page.Total, URL: p.url("dict.translations", query)}, err
+	return rows, int64(len(sorted) - len(shown))
 }
 
 // accounts counts who may come in.

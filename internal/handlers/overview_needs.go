@@ -31,10 +31,12 @@ type needsBox struct {
 
 // needs is what waits for someone, the worst first, no older than age. What can't be told in time is named: the pages behind it say why.
 func (p *overviewPages) needs(ctx context.Context, age time.Duration) overviewview.Needs {
+	asked := p.Now()
 	p.box.mu.Lock()
 	defer p.box.mu.Unlock()
-	if now := p.Now(); p.box.at.IsZero() || now.Sub(p.box.at) >= age {
-		p.box.last, p.box.at = p.askNeeds(context.WithoutCancel(ctx)), now // others wait for it, too
+	if p.box.at.IsZero() || asked.Sub(p.box.at) >= age { // what was begun while this one waited is new enough
+		p.box.at = p.Now()
+		p.box.last = p.askNeeds(context.WithoutCancel(ctx)) // others wait for it, too
 	}
 	return p.box.last
 }
