@@ -42,19 +42,26 @@ func TestLoad(t *testing.T) {
 		want     Config
 		warnings []string
 	}{
-		"defaults":             {want: defaults},
-		"environment":          {environ: []string{"WEBADMIN_LISTEN=:1", "WEBADMIN_DEMO=true", "WEBADMIN_WORKERS=0", "HOME=/x"}, want: with(func(c *Config) { c.Listen, c.Demo, c.Workers = ":1", true, 0 })},
-		"flag over variable":   {flags: []setting{{"listen", ":2"}}, environ: []string{"WEBADMIN_LISTEN=:1"}, want: with(func(c *Config) { c.Listen = ":2" })},
-		"the last flag wins":   {flags: []setting{{"listen", ":2"}, {"listen", ":3"}}, want: with(func(c *Config) { c.Listen = ":3" })},
-		"empty is not set":     {environ: []string{"WEBADMIN_LISTEN=", "WEBADMIN_REDIS_URL="}, want: defaults},
-		"empty flag clears":    {flags: []setting{{"redis-url", ""}}, environ: []string{"WEBADMIN_REDIS_URL=redis://h"}, want: defaults},
-		"secret from a file":   {environ: []string{"WEBADMIN_SESSION_KEY_FILE=/run/key"}, files: map[string]string{"/run/key": longKey + "\n"}, want: with(func(c *Config) { c.SessionKey = longKey })},
-		"flag over its file":   {flags: []setting{{"session-key", longKey + "x"}}, environ: []string{"WEBADMIN_SESSION_KEY_FILE=/none"}, want: with(func(c *Config) { c.SessionKey = longKey + "x" })},
-		"unknown is a warning": {environ: []string{"WEBADMIN_SERVICE_HOST=10.0.0.1", "WEBADMIN_PORT=tcp://10.0.0.1", "WEBADMIN_LISTEN_FILE=/x"}, want: defaults, warnings: []string{"WEBADMIN_LISTEN_FILE", "WEBADMIN_PORT", "WEBADMIN_SERVICE_HOST"}},
-		"all of TLS": {flags: []setting{{"tls-cert", "c"}, {"tls-key", "k"}, {"public-url", "https://kv.example/"}, {"trusted-proxies", "10.1.2.3/8, ::1"}}, want: with(func(c *Config) {
+		"defaults": {want: defaults},
+		"environment": {environ: []string{"WEBADMIN_LISTEN=:1", "WEBADMIN_DEMO=true", "WEBADMIN_WORKERS=0", "HOME=/x"},
+			want: with(func(c *Config) { c.Listen, c.Demo, c.Workers = ":1", true, 0 })},
+		"flag over variable": {flags: []setting{{"listen", ":2"}}, environ: []string{"WEBADMIN_LISTEN=:1"},
+			want: with(func(c *Config) { c.Listen = ":2" })},
+		"the last flag wins": {flags: []setting{{"listen", ":2"}, {"listen", ":3"}}, want: with(func(c *Config) { c.Listen = ":3" })},
+		"empty is not set":   {environ: []string{"WEBADMIN_LISTEN=", "WEBADMIN_REDIS_URL="}, want: defaults},
+		"empty flag clears":  {flags: []setting{{"redis-url", ""}}, environ: []string{"WEBADMIN_REDIS_URL=redis://h"}, want: defaults},
+		"secret from a file": {environ: []string{"WEBADMIN_SESSION_KEY_FILE=/run/key"}, files: map[string]string{"/run/key": longKey + "\n"},
+			want: with(func(c *Config) { c.SessionKey = longKey })},
+		"flag over its file": {flags: []setting{{"session-key", longKey + "x"}}, environ: []string{"WEBADMIN_SESSION_KEY_FILE=/none"},
+			want: with(func(c *Config) { c.SessionKey = longKey + "x" })},
+		"unknown is a warning": {environ: []string{"WEBADMIN_SERVICE_HOST=10.0.0.1", "WEBADMIN_PORT=tcp://10.0.0.1", "WEBADMIN_LISTEN_FILE=/x"},
+			want: defaults, warnings: []string{"WEBADMIN_LISTEN_FILE", "WEBADMIN_PORT", "WEBADMIN_SERVICE_HOST"}},
+		"all of TLS": {flags: []setting{{"tls-cert", "c"}, {"tls-key", "k"}, {"public-url", "https://kv.example/"},
+			{"trusted-proxies", "10.1.2.3/8, ::1"}}, want: with(func(c *Config) {
 			c.TLSCert, c.TLSKey, c.PublicURL, c.TrustedProxies = "c", "k", "https://kv.example/", "10.1.2.3/8, ::1"
 		})},
-		"a key of 32 letters": {flags: []setting{{"session-key", strings.Repeat("é", 32)}}, want: with(func(c *Config) { c.SessionKey = strings.Repeat("é", 32) })},
+		"a key of 32 letters": {flags: []setting{{"session-key", strings.Repeat("é", 32)}},
+			want: with(func(c *Config) { c.SessionKey = strings.Repeat("é", 32) })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +87,8 @@ func TestLoadRefuses(t *testing.T) {
 		files   map[string]string
 		want    string // part of the sentence
 	}{
-		"a variable and its file":     {environ: []string{"WEBADMIN_SESSION_KEY=" + longKey, "WEBADMIN_SESSION_KEY_FILE=/k"}, files: map[string]string{"/k": longKey}, want: "WEBADMIN_SESSION_KEY: is set, and so is WEBADMIN_SESSION_KEY_FILE"},
+		"a variable and its file": {environ: []string{"WEBADMIN_SESSION_KEY=" + longKey, "WEBADMIN_SESSION_KEY_FILE=/k"},
+			files: map[string]string{"/k": longKey}, want: "WEBADMIN_SESSION_KEY: is set, and so is WEBADMIN_SESSION_KEY_FILE"},
 		"a file that is missing":      {environ: []string{"WEBADMIN_ADMIN_PASSWORD_FILE=/none"}, want: "WEBADMIN_ADMIN_PASSWORD_FILE: open /none"},
 		"a file that is empty":        {environ: []string{"WEBADMIN_ADMIN_PASSWORD_FILE=/e"}, files: map[string]string{"/e": "\n"}, want: "/e is empty"},
 		"a number that is none":       {environ: []string{"WEBADMIN_WORKERS=many"}, want: `WEBADMIN_WORKERS: "many" is not a whole number`},

@@ -50,7 +50,8 @@ func (s *stores) takeOrder(ctx context.Context, d broker.Delivery) ([]byte, erro
 	if rand.IntN(100) < 6 {
 		return nil, errors.New("the warehouse does not answer")
 	}
-	country, err := s.dict.Translate(ctx, dict.Query{System1: "CRM", Key1: "COUNTRY_CODE", Value1: order.Country, System2: "BILLING", Key2: "COUNTRY_CODE"})
+	country, err := s.dict.Translate(ctx, dict.Query{System1: "CRM", Key1: "COUNTRY_CODE", Value1: order.Country,
+		System2: "BILLING", Key2: "COUNTRY_CODE"})
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,8 @@ var importRules = []importRule{
 	{of: []string{"internal/kvdb"}, may: []string{"std", "modules"}, butNot: web},
 	{of: []string{"internal/kvdb/console"}, may: []string{"std", "modules", "internal/kvdb"}, butNot: append(web, redis)},
 	{of: []string{"internal/lua/..."}, may: []string{"std", "modules", cid, "internal/kvdb", "internal/lua/..."}, butNot: web},
-	{of: []string{"internal/account", "internal/audit", "internal/dict", "internal/stats"}, may: []string{"std", "modules", cid, "internal/kvdb"}, butNot: web},
+	{of: []string{"internal/account", "internal/audit", "internal/dict", "internal/stats"},
+		may: []string{"std", "modules", cid, "internal/kvdb"}, butNot: web},
 	{of: []string{"internal/broker"}, may: []string{"std", "modules", cid, "internal/kvdb"}, butNot: web},
 	{of: []string{"internal/broker/webhook"}, may: []string{"std", cid, "internal/kvdb", "internal/broker"}}, // the only client of HTTP
 	{of: []string{"internal/handlers/mw"}, may: []string{"std", "modules", cid, "internal/account", "internal/kvdb"}, butNot: []string{redis}},
@@ -84,9 +85,11 @@ func TestImportRulesRefuse(t *testing.T) {
 		{"internal/dict", "internal/account"}, {cid, "internal/broker"}, {"internal/audit", "net/http"}, {"internal/kvdb", "internal/dict"},
 		{"internal/broker", "net/http"}, {"internal/broker", "internal/lua"}, {"internal/broker/webhook", "internal/lua"},
 		{"internal/account", "github.com/labstack/echo/v4"}, {"internal/dict", "github.com/a-h/templ"},
-		{"internal/handlers", "github.com/redis/go-redis/v9"}, {"internal/handlers/mw", "internal/dict"}, {"internal/handlers/mw", "web/templates/dictview"},
+		{"internal/handlers", "github.com/redis/go-redis/v9"}, {"internal/handlers/mw", "internal/dict"},
+		{"internal/handlers/mw", "web/templates/dictview"},
 		{"internal/handlers/api", "github.com/redis/go-redis/v9"}, {"internal/handlers", "internal/kvdb/kvtest"},
-		{"web/templates/dictview", "internal/dict"}, {"web/templates/ui", "github.com/labstack/echo/v4"}, {"web/templates/layout", "web/templates/dictview"},
+		{"web/templates/dictview", "internal/dict"}, {"web/templates/ui", "github.com/labstack/echo/v4"},
+		{"web/templates/layout", "web/templates/dictview"},
 		{"web/static", "web/templates/ui"}, {"cmd/webadmin", "internal/kvdb/kvtest"},
 	} {
 		i := slices.IndexFunc(importRules, func(r importRule) bool { return matchesAny(r.of, tc.of) })

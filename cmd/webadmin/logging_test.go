@@ -83,7 +83,8 @@ func TestLogIsJSONWhereThereIsNoTerminal(t *testing.T) {
 
 // The quick look must let nothing through that the patterns would mask.
 func FuzzScrubber(f *testing.F) {
-	for _, s := range []string{"redis://u:p@h", "CONFIG SET requirepass x", "AUTH a b", `"auth","x"`, "Bearer x", "password: x", "correct horse", "nothing"} {
+	for _, s := range []string{"redis://u:p@h", "CONFIG SET requirepass x", "AUTH a b", `"auth","x"`, "Bearer x",
+		"password: x", "correct horse", "nothing"} {
 		f.Add(s)
 	}
 	s := newScrubber([]string{"correct horse"})
@@ -109,9 +110,11 @@ func TestPlainLines(t *testing.T) {
 		plain bool
 	}{
 		"a request": {"request", []slog.Attr{
-			slog.String("method", "POST"), slog.String("path", "/api/v1/a<b>&c"), slog.Int("status", 200), slog.Float64("ms", 0.042), slog.Int64("bytes", -1), slog.String("actor", ""),
+			slog.String("method", "POST"), slog.String("path", "/api/v1/a<b>&c"), slog.Int("status", 200), slog.Float64("ms", 0.042),
+			slog.Int64("bytes", -1), slog.String("actor", ""),
 		}, true},
-		"numbers":          {"m", []slog.Attr{slog.Float64("a", 0), slog.Float64("b", 1e-6), slog.Float64("c", 123456.5), slog.Bool("d", true), slog.Int64("e", math.MinInt64)}, true},
+		"numbers": {"m", []slog.Attr{slog.Float64("a", 0), slog.Float64("b", 1e-6), slog.Float64("c", 123456.5), slog.Bool("d", true),
+			slog.Int64("e", math.MinInt64)}, true},
 		"nothing":          {"", nil, true},
 		"tiny":             {"m", []slog.Attr{slog.Float64("a", 1e-7)}, false},
 		"huge":             {"m", []slog.Attr{slog.Float64("a", 1e21)}, false},

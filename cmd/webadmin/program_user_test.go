@@ -16,7 +16,8 @@ func TestCommandsRunAsTheProgramUser(t *testing.T) {
 	s.until("/readyz", http.StatusOK)
 	for role, want := range map[string]string{"operator": `"webadmin-program"`, "admin": `"default"`} {
 		token := cli(t, dir, "token", "create", "--name", role, "--role", role)
-		if status, body := s.call("POST", "/api/v1/kvdb/command", token, `{"args":["ACL","WHOAMI"]}`); status != http.StatusOK || !strings.Contains(body, want) {
+		if status, body := s.call("POST", "/api/v1/kvdb/command", token, `{"args":["ACL","WHOAMI"]}`); status != http.StatusOK ||
+			!strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want %s", role, status, body, want)
 		}
 	}

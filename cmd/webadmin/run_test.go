@@ -178,7 +178,8 @@ func TestImportAndExport(t *testing.T) {
 	if got := do(t, url, "", "import --dry-run", good); !strings.HasPrefix(got, "2 created,") || !strings.Contains(got, "nothing was written") {
 		t.Errorf("dry run: %q", got)
 	}
-	if got := runIn(t, "", "import", bad, "--redis-url", url); got.code != exitError || !strings.Contains(got.stderr, "line 4: ") || !strings.Contains(got.stderr, "nothing was imported: 1 rows") {
+	if got := runIn(t, "", "import", bad, "--redis-url", url); got.code != exitError || !strings.Contains(got.stderr, "line 4: ") ||
+		!strings.Contains(got.stderr, "nothing was imported: 1 rows") {
 		t.Errorf("rejected: %+v", got)
 	}
 	if got := do(t, url, "", "export -o -"); strings.Count(got, "\n") != 1 {

@@ -36,7 +36,8 @@ func TestServeOnTheEmbeddedServer(t *testing.T) {
 	if status, body := s.call("GET", "/healthz", "", ""); status != http.StatusOK || !strings.Contains(body, `"ok"`) {
 		t.Errorf("/healthz: %d %s", status, body)
 	}
-	if status, body := s.call("GET", "/metrics", "", ""); status != http.StatusOK || !strings.Contains(body, "go_goroutines") || !strings.Contains(body, "process_open_fds") {
+	if status, body := s.call("GET", "/metrics", "", ""); status != http.StatusOK || !strings.Contains(body, "go_goroutines") ||
+		!strings.Contains(body, "process_open_fds") {
 		t.Errorf("/metrics: %d %.300s", status, body)
 	}
 	if info, err := os.Stat(filepath.Join(dir, "session.key")); err != nil || info.Mode().Perm() != 0o600 {
@@ -78,7 +79,8 @@ func cli(t *testing.T, dir string, args ...string) string {
 	var out, problems strings.Builder
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	code := run(ctx, append(args, "--data-dir", dir), process{readFile: os.ReadFile, stdin: strings.NewReader(""), stdout: &out, stderr: &problems, now: time.Now})
+	code := run(ctx, append(args, "--data-dir", dir), process{readFile: os.ReadFile, stdin: strings.NewReader(""),
+		stdout: &out, stderr: &problems, now: time.Now})
 	if code != exitOK {
 		t.Fatalf("%v: code %d, %s", args, code, problems.String())
 	}
@@ -169,7 +171,8 @@ func TestServeFinishesRequests(t *testing.T) {
 	}
 	defer conn.Close()
 	body := "username=admin&password=wrong"
-	fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	fmt.Fprintf(conn, "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: "+
+		"%d\r\n\r\n", len(body))
 	answers := bufio.NewReader(conn)
 	// The server asks for the body when a handler reads it: the request is under way.
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {

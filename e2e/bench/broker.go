@@ -100,7 +100,8 @@ func (b *bench) invoking() error {
 		return err
 	}
 	defer end()
-	s.Handle(func(service string) bool { return service == nothingToDo }, broker.HandlerBuiltin, func(context.Context, broker.Delivery) ([]byte, error) { return nil, nil })
+	s.Handle(func(service string) bool { return service == nothingToDo }, broker.HandlerBuiltin,
+		func(context.Context, broker.Delivery) ([]byte, error) { return nil, nil })
 	s.Start(ctx)
 	s.StartWorkers(ctx, 4*publishers) // more than wait at a time, so that a handler has a free slot
 	rdb := b.plain()
@@ -266,10 +267,11 @@ func (b *bench) latency() error {
 		return err
 	}
 	defer end()
-	s.Handle(func(service string) bool { return service == nothingToDo }, broker.HandlerBuiltin, func(_ context.Context, d broker.Delivery) ([]byte, error) {
-		took.add(since(d.Payload))
-		return nil, nil
-	})
+	s.Handle(func(service string) bool { return service == nothingToDo }, broker.HandlerBuiltin,
+		func(_ context.Context, d broker.Delivery) ([]byte, error) {
+			took.add(since(d.Payload))
+			return nil, nil
+		})
 	s.Start(ctx)
 	s.StartWorkers(ctx, 8)
 	rdb := b.plain()
@@ -283,7 +285,8 @@ func (b *bench) latency() error {
 	defer stop()
 	reading.Go(func() {
 		for ctx.Err() == nil {
-			got, err := rdb.XReadGroup(ctx, &redis.XReadGroupArgs{Group: consumerGroup, Consumer: "c", Streams: []string{"bench:latency", ">"}, Count: 10, Block: 100 * time.Millisecond, NoAck: true}).Result()
+			got, err := rdb.XReadGroup(ctx, &redis.XReadGroupArgs{Group: consumerGroup, Consumer: "c", Streams: []string{"bench:latency", ">"}, Count: 10,
+				Block: 100 * time.Millisecond, NoAck: true}).Result()
 			if err != nil && !errors.Is(err, redis.Nil) {
 				return
 			}
@@ -415,8 +418,10 @@ func (b *bench) waiting() error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{"/broker/services", "/broker/services/" + nobody, "/broker/invocations?service=" + nobody + "&state=queued", "/broker/invocations?service=" + nobody + "&q=xyz", "/broker/dead"} {
-		if err := b.compareLists("page: "+path, func() (time.Duration, error) { return full.timed(path) }, func() (time.Duration, error) { return few.timed(path) }); err != nil {
+	for _, path := range []string{"/broker/services", "/broker/services/" + nobody, "/broker/invocations?service=" + nobody + "&state=queued",
+		"/broker/invocations?service=" + nobody + "&q=xyz", "/broker/dead"} {
+		if err := b.compareLists("page: "+path, func() (time.Duration, error) { return full.timed(path) },
+			func() (time.Duration, error) { return few.timed(path) }); err != nil {
 			return err
 		}
 	}

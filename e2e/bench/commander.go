@@ -32,8 +32,8 @@ const (
 	browsed     = 500 // key pages that are opened before memory is looked at
 )
 
-// commander compares with redis-commander: the same server, the same million keys, one run. Where npm can't fetch it, there is nothing to compare with,
-// and the part fails.
+// commander compares with redis-commander: the same server, the same million keys, one run. Where npm can't fetch it, there is nothing to compare
+// with, and the part fails.
 func (b *bench) commander() error {
 	if err := b.redis(); err != nil {
 		return err
@@ -153,7 +153,8 @@ func (b *bench) startRival(v *rival) (time.Duration, error) {
 		return 0, err
 	}
 	_, port, _ := strings.Cut(addr, ":")
-	v.cmd = exec.Command("node", v.file, "--address", "127.0.0.1", "--port", port, "--redis-socket", b.socket, "--redis-db", fmt.Sprint(commanderDB), "--nosave", "--no-log-data")
+	v.cmd = exec.Command("node", v.file, "--address", "127.0.0.1", "--port", port, "--redis-socket", b.socket, "--redis-db",
+		fmt.Sprint(commanderDB), "--nosave", "--no-log-data")
 	v.cmd.Env = append(os.Environ(), "HOME="+v.home)
 	v.cmd.Dir = v.home
 	v.url = "http://" + addr
@@ -185,7 +186,8 @@ func (b *bench) commanderStarts(v *rival) error {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(b.bin, "serve", "--listen", addr, "--redis-url", fmt.Sprintf("unix://%s?db=%d", b.socket, commanderDB), "--state-url", "unix://"+b.socket, "--data-dir", filepath.Join(b.dir, fmt.Sprint("start-", i)))
+		cmd := exec.Command(b.bin, "serve", "--listen", addr, "--redis-url", fmt.Sprintf("unix://%s?db=%d", b.socket, commanderDB), "--state-url",
+			"unix://"+b.socket, "--data-dir", filepath.Join(b.dir, fmt.Sprint("start-", i)))
 		cmd.Env = append(os.Environ(), "WEBADMIN_ADMIN_PASSWORD="+password, "WEBADMIN_SESSION_KEY="+sessionKey)
 		ours, err := b.firstAnswer(cmd, "http://"+addr+"/login")
 		if err != nil {
@@ -237,7 +239,8 @@ func (b *bench) commanderBytes(v *rival, ours site) error {
 	if err != nil {
 		return err
 	}
-	b.atMost("bytes of the first load against redis-commander", float64(mine)/float64(theirs), 0.1, pair("%.0f KB", float64(mine)/1000, float64(theirs)/1000))
+	b.atMost("bytes of the first load against redis-commander", float64(mine)/float64(theirs), 0.1,
+		pair("%.0f KB", float64(mine)/1000, float64(theirs)/1000))
 	return nil
 }
 

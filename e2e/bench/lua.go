@@ -106,7 +106,8 @@ func (b *bench) large(a *app) error {
 		return err
 	}
 	peak, err := memory(a.cmd.Process.Pid, "VmHWM")
-	b.atMost("peak memory, replies of a million elements and 200 MB", peak, 300, single("MiB", fmt.Sprintf("in %.1f s; beside it %d translations, %d refused as Redis was busy", took.Seconds(), answered, refused)))
+	b.atMost("peak memory, replies of a million elements and 200 MB", peak, 300,
+		single("MiB", fmt.Sprintf("in %.1f s; beside it %d translations, %d refused as Redis was busy", took.Seconds(), answered, refused)))
 	return err
 }
 

@@ -272,7 +272,8 @@ func (b *bench) importing() error {
 	p99 := pings[len(pings)*99/100]
 	b.atMost(fmt.Sprintf("import of %d against a raw pipeline", b.rows), took.Seconds()/raw.Seconds(), 3, pair("%.2f s", took.Seconds(), raw.Seconds()))
 	b.atMost("import, peak of the process", peak, 300, single("MiB", ""))
-	b.atMost("import, p99 of PING beside it", float64(p99.Microseconds())/1000, 20, single("ms", fmt.Sprintf("of %d, worst %.1f ms", len(pings), float64(pings[len(pings)-1].Microseconds())/1000)))
+	b.atMost("import, p99 of PING beside it", float64(p99.Microseconds())/1000, 20,
+		single("ms", fmt.Sprintf("of %d, worst %.1f ms", len(pings), float64(pings[len(pings)-1].Microseconds())/1000)))
 	b.app, b.filled = a, true
 	return nil
 }

@@ -31,7 +31,8 @@ func (b *bench) redisPart() error {
 		times[n] = ours
 		b.atMost(fmt.Sprintf("first %d of %d keys against raw SCAN and pipeline", pageKeys, n), ours/raw, 3, pair("%.2f ms", 1e3*ours, 1e3*raw))
 	}
-	b.atMost("first page of 10,000,000 keys against 10,000", times[mostKeys]/times[fewKeys], 1.5, pair("%.2f ms", 1e3*times[mostKeys], 1e3*times[fewKeys]))
+	b.atMost("first page of 10,000,000 keys against 10,000", times[mostKeys]/times[fewKeys], 1.5,
+		pair("%.2f ms", 1e3*times[mostKeys], 1e3*times[fewKeys]))
 	if err := b.browsers(3); err != nil {
 		return err
 	}
@@ -43,7 +44,8 @@ func (b *bench) startOn(db int) (*app, error) {
 	if err := b.redis(); err != nil {
 		return nil, err
 	}
-	return b.start("kvdb:", "--redis-url", fmt.Sprintf("unix://%s?db=%d", b.socket, db), "--state-url", "unix://"+b.socket, "--data-dir", fmt.Sprintf("%s/data-db%d", b.dir, db))
+	return b.start("kvdb:", "--redis-url", fmt.Sprintf("unix://%s?db=%d", b.socket, db), "--state-url", "unix://"+b.socket, "--data-dir",
+		fmt.Sprintf("%s/data-db%d", b.dir, db))
 }
 
 // onDB is a client of a database.

@@ -24,7 +24,8 @@ type report struct {
 
 const (
 	reportTitle = "# Benchmarks"
-	reportIntro = `What this product promises about speed and memory, and what of it holds. ` + "`make bench`" + ` measures all of it and writes this file;
+	reportIntro = `What this product promises about speed and memory, and what of it holds. ` + "`make bench`" +
+		` measures all of it and writes this file;
 ` + "`go run ./e2e/bench -only PART -report docs/benchmarks.md`" + ` measures one part anew.
 
 Both sides of a ratio run on the same machine against the same Redis (one server, no persistence), in turns, and each figure is the median of its

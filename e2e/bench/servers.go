@@ -81,7 +81,8 @@ func (b *bench) redis() error {
 		return err
 	}
 	_, port, _ := strings.Cut(b.tcp, ":")
-	b.server = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--unixsocket", b.socket, "--save", "", "--appendonly", "no", "--dir", b.dir, "--enable-debug-command", "local")
+	b.server = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--unixsocket", b.socket, "--save", "", "--appendonly", "no",
+		"--dir", b.dir, "--enable-debug-command", "local")
 	if err := b.server.Start(); err != nil {
 		return err
 	}

@@ -131,7 +131,8 @@ func (b *bench) samples() error {
 		Samples []sample `json:"samples"`
 	}
 	for i, d := range lognormal(sampleBatch) {
-		body.Samples = append(body.Samples, sample{Service: fmt.Sprint("billing.invoice.", i%50), Duration: float64(d.Microseconds()) / 1000, At: time.Now().UTC().Truncate(time.Millisecond),
+		body.Samples = append(body.Samples, sample{Service: fmt.Sprint("billing.invoice.", i%50), Duration: float64(d.Microseconds()) / 1000,
+			At:     time.Now().UTC().Truncate(time.Millisecond),
 			Failed: i%20 == 0, CID: fmt.Sprintf("%016x", i*7919)})
 	}
 	text, err := json.Marshal(body)
@@ -156,7 +157,8 @@ func (b *bench) samples() error {
 	return nil
 }
 
-// trends: the figures of 500 services over 24 hours, with percentiles and sparklines of those that a page shows, against the reads alone that they need.
+// trends: the figures of 500 services over 24 hours, with percentiles and sparklines of those that a page shows, against the reads
+// alone that they need.
 func (b *bench) trends() error {
 	clock := &movable{at: time.Now()}
 	s, db, err := b.openStats(statsPrefix, stats.Options{Now: clock.now})
@@ -201,7 +203,8 @@ func (b *bench) trends() error {
 		b.atMost(page.what+", against raw reads", median(ours)/median(raw), 3, pair("%.1f ms", 1e3*median(ours), 1e3*median(raw)))
 	}
 	tape.record(true)
-	if _, err := s.Services(ctx, stats.Range{From: clock.at.AddDate(-1, 0, 0), To: clock.at}, stats.ServicesOptions{Filter: "service.7", Limit: 1}); err != nil {
+	if _, err := s.Services(ctx, stats.Range{From: clock.at.AddDate(-1, 0, 0), To: clock.at},
+		stats.ServicesOptions{Filter: "service.7", Limit: 1}); err != nil {
 		return err
 	}
 	tape.record(false)
@@ -328,7 +331,8 @@ func (b *bench) busyService() error {
 		keep, every time.Duration
 		calls       int
 	}{
-		{set.Months, 30 * 24 * time.Hour, 24 * busyPerHour}, {set.Days, 24 * time.Hour, 24 * busyPerHour}, {set.Hours, time.Hour, busyPerHour}, {set.Minutes + time.Hour, time.Minute, busyPerMinute},
+		{set.Months, 30 * 24 * time.Hour, 24 * busyPerHour}, {set.Days, 24 * time.Hour, 24 * busyPerHour}, {set.Hours, time.Hour, busyPerHour},
+		{set.Minutes + time.Hour, time.Minute, busyPerMinute},
 	} {
 		for clock.at = now.Add(-part.keep); clock.at.Before(now); clock.at = clock.at.Add(part.every) {
 			for range part.calls {

@@ -50,7 +50,8 @@ func newLoad(w *world, seed uint64) *load {
 		to     **journal
 		system string
 	}{{&l.dict, "dictionaries"}, {&l.runs, "Lua runs"}, {&l.invoked, "invocations of a program"}, {&l.pulled, "invocations for workers"},
-		{&l.news, "messages"}, {&l.samples, "samples"}, {&l.keys, "commands"}, {&l.signIns, "sign-ins"}, {&l.signOuts, "sign-outs"}, {&l.pages, "pages"}, {&l.dryRuns, "dry runs"}} {
+		{&l.news, "messages"}, {&l.samples, "samples"}, {&l.keys, "commands"}, {&l.signIns, "sign-ins"}, {&l.signOuts, "sign-outs"},
+		{&l.pages, "pages"}, {&l.dryRuns, "dry runs"}} {
 		*j.to = &journal{system: j.system, surprises: map[string]int{}}
 		l.journals = append(l.journals, *j.to)
 	}

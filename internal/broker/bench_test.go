@@ -73,7 +73,8 @@ func benchInvoke(b *testing.B, workers int) {
 			close(over)
 		}
 	}
-	s.Handle(func(service string) bool { return service == "nothing" }, HandlerBuiltin, func(context.Context, Delivery) ([]byte, error) { return nil, nil })
+	s.Handle(func(service string) bool { return service == "nothing" }, HandlerBuiltin,
+		func(context.Context, Delivery) ([]byte, error) { return nil, nil })
 	s.Start(b.Context())
 	s.StartWorkers(b.Context(), workers)
 	before := redisCPU(b, s.db)

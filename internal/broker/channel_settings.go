@@ -79,7 +79,8 @@ const (
 
 // trimScript drops messages that are too old. Their numbers grow with their times, so it finds the first that stays by halving.
 //
-// KEYS: 1 log, 2 settings. ARGV: 1 for how many ms messages are kept unless the settings say, 2 how many it drops at most. Returns how many it dropped.
+// KEYS: 1 log, 2 settings. ARGV: 1 for how many ms messages are kept unless the settings say, 2 how many it drops at most.
+// Returns how many it dropped.
 var trimScript = kvdb.NewScript(`
 local now = redis.call('TIME')
 local limit = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(redis.call('HGET', KEYS[2], 'keep_ms') or ARGV[1])

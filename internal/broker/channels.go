@@ -135,7 +135,8 @@ func since(now time.Time) string { return strconv.FormatInt(now.Add(-connectedFo
 
 func (r standing) channel(name string, now time.Time) Channel {
 	state := r.state.Val()
-	c := Channel{Name: name, epoch: state["epoch"], Length: r.length.Val(), Published: whole(state["n"]), Connected: r.connected.Val(), Settings: settingsOf(r.settings.Val())}
+	c := Channel{Name: name, epoch: state["epoch"], Length: r.length.Val(), Published: whole(state["n"]), Connected: r.connected.Val(),
+		Settings: settingsOf(r.settings.Val())}
 	if t := whole(state["t"]); t > 0 {
 		c.LastAt = time.UnixMilli(t)
 	}

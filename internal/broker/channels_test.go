@@ -88,7 +88,8 @@ func TestMessages(t *testing.T) {
 		if got := found(broker.MessageFilter{Before: sent[9].ID, After: sent[4].ID}, 3); !slices.Equal(got, []string{"9", "8", "7", "6"}) {
 			t.Error(got)
 		}
-		if got := found(broker.MessageFilter{Q: "24"}, 4); !slices.Equal(got, []string{"249", "248", "247", "246", "245", "244", "243", "242", "241", "240", "224", "124", "24"}) {
+		if got := found(broker.MessageFilter{Q: "24"}, 4); !slices.Equal(got,
+			[]string{"249", "248", "247", "246", "245", "244", "243", "242", "241", "240", "224", "124", "24"}) {
 			t.Error(got)
 		}
 		if got := found(broker.MessageFilter{Q: "ANNA"}, 100); len(got) != 250 {
@@ -177,7 +178,8 @@ func TestPresets(t *testing.T) {
 		if err != nil || len(all) != 2 || all[0].Name != "a" || string(all[1].Data) != `{"x": 1.0}` || all[1].By != "anna" || all[1].At.IsZero() {
 			t.Errorf("%+v, %v", all, err)
 		}
-		for _, bad := range []broker.Preset{{Name: "a", Data: []byte("2")}, {Name: "", Data: []byte("2")}, {Name: "c", Data: []byte("{")}, {Name: "c", Data: []byte(`"` + strings.Repeat("x", 1<<17) + `"`)}} {
+		for _, bad := range []broker.Preset{{Name: "a", Data: []byte("2")}, {Name: "", Data: []byte("2")}, {Name: "c", Data: []byte("{")},
+			{Name: "c", Data: []byte(`"` + strings.Repeat("x", 1<<17) + `"`)}} {
 			if err := s.SavePreset(ctx, "c", bad); !errors.Is(err, kvdb.ErrInvalid) {
 				t.Errorf("%q: %v", bad.Name, err)
 			}

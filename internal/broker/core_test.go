@@ -95,18 +95,22 @@ func wantLost(t *testing.T, err error, state State) {
 func TestAnInvocationIsDone(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s := core(t, db)
-		cid := invoke(t, s, Call{Service: "a/b:c.d-e_f", Payload: []byte(` {"n": 12345678901234567890, "x":1.0} `), By: `who "n":1 "s":"done"`, MaxAttempts: 7})
+		cid := invoke(t, s, Call{Service: "a/b:c.d-e_f", Payload: []byte(` {"n": 12345678901234567890, "x":1.0} `),
+			By: `who "n":1 "s":"done"`, MaxAttempts: 7})
 		i := about(t, s, cid, Queued)
-		if string(i.Payload) != ` {"n": 12345678901234567890, "x":1.0} ` || i.By != `who "n":1 "s":"done"` || i.MaxAttempts != 7 || i.Attempt != 0 || len(i.Attempts) != 0 {
+		if string(i.Payload) != ` {"n": 12345678901234567890, "x":1.0} ` || i.By != `who "n":1 "s":"done"` || i.MaxAttempts != 7 ||
+			i.Attempt != 0 || len(i.Attempts) != 0 {
 			t.Errorf("published: %+v", i)
 		}
 		d := take(t, s, "a/b:c.d-e_f")
-		if d.CID != cid || string(d.Payload) != string(i.Payload) || d.Attempt != 1 || d.LeaseFor != DefaultPolicy.Lease || d.Waited <= 0 || d.Waited > time.Minute {
+		if d.CID != cid || string(d.Payload) != string(i.Payload) || d.Attempt != 1 || d.LeaseFor != DefaultPolicy.Lease ||
+			d.Waited <= 0 || d.Waited > time.Minute {
 			t.Errorf("delivered: %+v", d)
 		}
 		nothing(t, s, d.Service)
 		i = about(t, s, cid, Running)
-		if left := time.Until(i.LeaseUntil); left < 20*time.Second || left > 40*time.Second || i.Worker != "worker" || len(i.Attempts) != 1 || !i.Attempts[0].EndedAt.IsZero() {
+		if left := time.Until(i.LeaseUntil); left < 20*time.Second || left > 40*time.Second || i.Worker != "worker" ||
+			len(i.Attempts) != 1 || !i.Attempts[0].EndedAt.IsZero() {
 			t.Errorf("running: %+v", i)
 		}
 		must(t, s.Ack(t.Context(), cid, d.Lease, []byte(`{"ok":true}`)))
@@ -244,7 +248,8 @@ func TestGivenBackIsAsIfNeverTaken(t *testing.T) {
 func TestCancel(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		s := core(t, db)
-		queued, delayed, running, retrying := invoke(t, s, Call{Service: "run"}), invoke(t, s, Call{Service: "wait", Delay: time.Hour, Expires: 2 * time.Hour}), "", ""
+		queued, delayed, running, retrying := invoke(t, s, Call{Service: "run"}),
+			invoke(t, s, Call{Service: "wait", Delay: time.Hour, Expires: 2 * time.Hour}), "", ""
 		running = take(t, s, "run").CID
 		if running != queued {
 			t.Fatal("another one ran")
@@ -300,7 +305,8 @@ func TestErrorsOfAKind(t *testing.T) {
 	t.Parallel()
 	same := [][]string{
 		{`order 17 not found`, `order 99 not found`}, {`no user "jim"`, `no user "eve"`},
-		{"x 550e8400-e29b-41d4-a716-446655440000", "x 123e4567-e89b-12d3-a456-426614174000"}, {"timeout after 1.5s\nstack 1", "timeout after 22.75s\nstack other"},
+		{"x 550e8400-e29b-41d4-a716-446655440000", "x 123e4567-e89b-12d3-a456-426614174000"},
+		{"timeout after 1.5s\nstack 1", "timeout after 22.75s\nstack other"},
 	}
 	seen := map[string]bool{}
 	for _, pair := range same {

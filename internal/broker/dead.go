@@ -87,7 +87,8 @@ func (s *Store) DeadGroups(ctx context.Context, service string) ([]DeadGroup, er
 	}
 	all = slices.DeleteFunc(all, func(g DeadGroup) bool { return g.Count == 0 })
 	slices.SortFunc(all, func(a, b DeadGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Newest.Compare(a.Newest), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Fingerprint, b.Fingerprint))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Newest.Compare(a.Newest), cmp.Compare(a.Service, b.Service),
+			cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	return all, nil
 }
@@ -149,7 +150,8 @@ func (s *Store) revive(ctx context.Context, service string, args []any) ([]any, 
 }
 
 // changeDead changes the dead letters that were selected, so many of a service at a time; change returns the states in which they were.
-func (s *Store) changeDead(ctx context.Context, sel DeadSelect, o DeadOptions, verb string, change func(service string, cids []any) ([]any, error)) (done int64, err error) {
+func (s *Store) changeDead(ctx context.Context, sel DeadSelect, o DeadOptions, verb string,
+	change func(service string, cids []any) ([]any, error)) (done int64, err error) {
 	refs, err := s.selected(ctx, sel)
 	if err != nil {
 		return 0, err

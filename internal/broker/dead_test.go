@@ -29,7 +29,8 @@ func TestDeadLettersAreGrouped(t *testing.T) {
 		deadLetter(t, s, "b", "no connection")
 		groups, err := s.DeadGroups(t.Context(), "")
 		must(t, err)
-		if len(groups) != 3 || groups[0].Count != 5 || groups[0].Service != "a" || groups[0].Example != "order 4 is unknown" || time.Since(groups[0].Newest).Abs() > time.Minute {
+		if len(groups) != 3 || groups[0].Count != 5 || groups[0].Service != "a" || groups[0].Example != "order 4 is unknown" ||
+			time.Since(groups[0].Newest).Abs() > time.Minute {
 			t.Fatalf("%+v", groups)
 		}
 		list := func(f DeadFilter) []Invocation {
@@ -100,7 +101,8 @@ func TestDeadLettersAreRetried(t *testing.T) {
 		about(t, s, other, Dead)
 
 		// By their names; what is no dead letter is left alone.
-		if n, err := s.RetryDead(t.Context(), DeadSelect{CIDs: []string{other, other, first, "nothing", cidFor("a", "not there")}}, DeadOptions{}); n != 1 || err != nil {
+		if n, err := s.RetryDead(t.Context(), DeadSelect{CIDs: []string{other, other, first, "nothing", cidFor("a", "not there")}},
+			DeadOptions{}); n != 1 || err != nil {
 			t.Errorf("retried %d, %v", n, err)
 		}
 		about(t, s, other, Queued)

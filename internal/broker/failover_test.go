@@ -123,7 +123,7 @@ func TestFailover(t *testing.T) {
 	kvtest.Await(t, "others are published", func() bool { return count() > 100 })
 	killed := time.Now()
 	master.Kill()
-	becomesMaster(t, s.db)                                                        // by what the Sentinel says: it is done then, and leaves the old one alone
+	becomesMaster(t, s.db)                                                        // by what the Sentinel says: it is done then
 	master.Args = append(master.Args, "--replicaof", "127.0.0.1 "+replica.Port()) // else nothing may be written
 	master.Restart()
 	close(release)

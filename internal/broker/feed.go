@@ -187,7 +187,8 @@ func (s *Store) feedOf(channel string, sub *Subscription, at stretch) *feed {
 	}
 	f := c.feeds[channel]
 	if f == nil {
-		f = &feed{s: s, channel: channel, rung: make(chan struct{}, 1), subs: map[*Subscription]bool{}, epoch: at.epoch, pos: at.last, at: at.timeOfLast(), changed: make(chan struct{})}
+		f = &feed{s: s, channel: channel, rung: make(chan struct{}, 1), subs: map[*Subscription]bool{}, epoch: at.epoch, pos: at.last,
+			at: at.timeOfLast(), changed: make(chan struct{})}
 		if c.feeds == nil {
 			c.feeds = map[string]*feed{}
 		}

@@ -126,7 +126,8 @@ func TestWhatIsNotTaken(t *testing.T) {
 	s := core(t, kvtest.Open(t), func(o *Options) { o.MaxPayload = 1 << 20 })
 	text := func(n int) []byte { return []byte(`"` + string(slices.Repeat([]byte("x"), n-2)) + `"`) }
 	deep := func(n int) []byte { return append(slices.Repeat([]byte("["), n), slices.Repeat([]byte("]"), n)...) }
-	for _, payload := range [][]byte{nil, []byte("0"), text(1 << 20), deep(1000), []byte(`"]]]\"[[["`), slices.Concat([]byte(`"`), slices.Repeat([]byte("["), 2000), []byte(`"`))} {
+	for _, payload := range [][]byte{nil, []byte("0"), text(1 << 20), deep(1000), []byte(`"]]]\"[[["`),
+		slices.Concat([]byte(`"`), slices.Repeat([]byte("["), 2000), []byte(`"`))} {
 		cid := invoke(t, s, Call{Service: "q", Payload: payload})
 		if i := about(t, s, cid, Queued); string(i.Payload) != string(payloadOf(payload)) || i.PayloadSize != len(payloadOf(payload)) {
 			t.Errorf("a payload of %d bytes came back as one of %d", len(payload), len(i.Payload))

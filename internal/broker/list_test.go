@@ -88,7 +88,8 @@ func TestListsAreWholeAndInOrder(t *testing.T) {
 			f      Filter
 			cursor string
 			limit  int
-		}{{limit: 0}, {limit: 1001}, {limit: 1, cursor: "?"}, {limit: 1, cursor: "YQ"}, {f: Filter{State: "x"}, limit: 1}, {f: Filter{Service: "{"}, limit: 1},
+		}{{limit: 0}, {limit: 1001}, {limit: 1, cursor: "?"}, {limit: 1, cursor: "YQ"}, {f: Filter{State: "x"}, limit: 1},
+			{f: Filter{Service: "{"}, limit: 1},
 			{f: Filter{Service: "a"}, cursor: place{"b", 1, "x"}.cursor(), limit: 1}} {
 			if _, err := s.Invocations(t.Context(), wrong.f, wrong.cursor, wrong.limit); !errors.Is(err, kvdb.ErrInvalid) {
 				t.Errorf("%+v: %v", wrong, err)
@@ -104,7 +105,8 @@ func TestListsCutWhatIsLong(t *testing.T) {
 	for _, f := range []Filter{{}, {Q: "END"}} {
 		page, err := s.Invocations(t.Context(), f, "", 10)
 		must(t, err)
-		if len(page.Items) != 1 || page.Items[0].PayloadSize != len(long) || len(page.Items[0].Payload) > cutInLists || !strings.HasPrefix(long, string(page.Items[0].Payload)) {
+		if len(page.Items) != 1 || page.Items[0].PayloadSize != len(long) || len(page.Items[0].Payload) > cutInLists ||
+			!strings.HasPrefix(long, string(page.Items[0].Payload)) {
 			t.Errorf("%+v: %+v", f, page.Items)
 		}
 	}
@@ -152,7 +154,8 @@ func TestServicesAreListed(t *testing.T) {
 				page, err := core(t, db).Services(t.Context(), "SERVICE", cursor, limit)
 				must(t, err)
 				for _, service := range page.Items {
-					if got = append(got, service.Name); service.Queued != 1 || service.Policy != DefaultPolicy || service.OldestFor <= 0 || service.OldestFor > time.Minute {
+					if got = append(got, service.Name); service.Queued != 1 || service.Policy != DefaultPolicy ||
+						service.OldestFor <= 0 || service.OldestFor > time.Minute {
 						t.Errorf("%+v", service)
 					}
 				}

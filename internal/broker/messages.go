@@ -120,7 +120,8 @@ func (s *Store) readBefore(ctx context.Context, channel string, n int64, count i
 
 func streamID(n int64) string { return strconv.FormatInt(n, 10) + "-0" }
 
-func (s *Store) readStretch(ctx context.Context, channel string, count int, read func(redis.Pipeliner, string) *redis.XMessageSliceCmd) (stretch, error) {
+func (s *Store) readStretch(ctx context.Context, channel string, count int,
+	read func(redis.Pipeliner, string) *redis.XMessageSliceCmd) (stretch, error) {
 	k := s.keys.Channel(channel)
 	pipe := s.db.Client().TxPipeline() // one moment: the messages are of this epoch
 	state := pipe.HMGet(ctx, k.State(), "epoch", "n")

@@ -122,8 +122,8 @@ type publication struct {
 // state that was lost does no more harm than a new epoch.
 //
 // KEYS: 1 log, 2 state, 3 settings, 4 seen, then those of the operations.
-// ARGV: 1 a new epoch, 2 name of the channel, 3 where to say that it has messages, 4 how many messages to keep unless the settings say, 5 for how many ms
-// after its last sign a connection counts, 6 for how many ms an operation is remembered; then for each publication: the number of its
+// ARGV: 1 a new epoch, 2 name of the channel, 3 where to say that it has messages, 4 how many messages to keep unless the settings say, 5 for how
+// many ms after its last sign a connection counts, 6 for how many ms an operation is remembered; then for each publication: the number of its
 // operation's key or 0, the hash of what it publishes, times, by, message.
 // Returns whether the channel was made, its epoch, the time in Unix ms, how many are connected; then for each publication the number of its
 // last message (0 = its operation published another one), how many plain subscribers got it, and the time in Unix ms.
@@ -199,7 +199,8 @@ func (s *Store) publishSome(ctx context.Context, channel string, some []*publica
 	k := s.keys.Channel(channel)
 	keys := []string{k.Log(), k.State(), k.Settings(), k.Seen()}
 	args := make([]any, 0, 6+5*len(some))
-	args = append(args, rand.Text()[:12], channel, s.keys.Broker().Ring(), DefaultChannelSettings.KeepN, connectedFor.Milliseconds(), opKept.Milliseconds())
+	args = append(args, rand.Text()[:12], channel, s.keys.Broker().Ring(), DefaultChannelSettings.KeepN,
+		connectedFor.Milliseconds(), opKept.Milliseconds())
 	for _, p := range some {
 		op := 0
 		if p.op != "" {

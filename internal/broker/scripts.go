@@ -29,7 +29,8 @@ var (
 
 func serviceScript(name string) *kvdb.Script {
 	d := DefaultPolicy
-	defaults := fmt.Sprintf("local DEFAULT = {max_attempts = %d, backoff_ms = %d, backoff_most_ms = %d, lease_ms = %d, keep_ms = %d, keep_n = %d, dead_keep_ms = %d, dead_keep_n = %d}\n",
+	defaults := fmt.Sprintf("local DEFAULT = {max_attempts = %d, backoff_ms = %d, backoff_most_ms = %d, lease_ms = %d, keep_ms = %d, keep_n = %d, "+
+		"dead_keep_ms = %d, dead_keep_n = %d}\n",
 		d.MaxAttempts, d.Backoff.Milliseconds(), d.BackoffMost.Milliseconds(), d.Lease.Milliseconds(),
 		d.KeepDone.Milliseconds(), d.KeepDoneN, d.KeepDead.Milliseconds(), d.KeepDeadN)
 	return kvdb.NewScript(defaults + scriptFile("common") + scriptFile(name))

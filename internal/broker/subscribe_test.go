@@ -98,7 +98,8 @@ func TestPositionsAreKept(t *testing.T) {
 		sub.Close()
 		sayMany(t, s, "c", 7, 8)
 		c, err := s.Channel(t.Context(), "c")
-		if err != nil || len(c.Subscribers) != 1 || c.Subscribers[0].Name != "billing 1" || c.Subscribers[0].Position != 5 || c.Subscribers[0].Lag != 3 || c.Subscribers[0].Connected != 0 {
+		if err != nil || len(c.Subscribers) != 1 || c.Subscribers[0].Name != "billing 1" || c.Subscribers[0].Position != 5 ||
+			c.Subscribers[0].Lag != 3 || c.Subscribers[0].Connected != 0 {
 			t.Errorf("%+v, %v", c.Subscribers, err)
 		}
 		sub = listen(t, other, "c", named)

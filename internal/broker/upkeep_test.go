@@ -31,7 +31,8 @@ func TestPolicies(t *testing.T) {
 		}
 		must(t, s.Nack(t.Context(), cid, d.Lease, "x", 0))
 		about(t, s, cid, Dead)
-		for _, wrong := range []Policy{{MaxAttempts: 101}, {Backoff: -1}, {Backoff: time.Hour, BackoffMost: time.Minute}, {Lease: time.Millisecond}, {KeepDoneN: -1}, {KeepDead: time.Second}} {
+		for _, wrong := range []Policy{{MaxAttempts: 101}, {Backoff: -1}, {Backoff: time.Hour, BackoffMost: time.Minute}, {Lease: time.Millisecond},
+			{KeepDoneN: -1}, {KeepDead: time.Second}} {
 			if _, err := s.SetPolicy(t.Context(), "other", wrong); !errors.Is(err, kvdb.ErrInvalid) {
 				t.Errorf("%+v: %v", wrong, err)
 			}

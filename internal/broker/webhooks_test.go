@@ -19,7 +19,8 @@ func TestWebhooksAreKeptSealed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(made.Secret, "whsec_") || made.Version != 1 || made.Timeout != WebhookTimeout || made.UpdatedBy != "joe" || made.UpdatedAt.IsZero() {
+		if !strings.HasPrefix(made.Secret, "whsec_") || made.Version != 1 || made.Timeout != WebhookTimeout ||
+			made.UpdatedBy != "joe" || made.UpdatedAt.IsZero() {
 			t.Errorf("%+v", made)
 		}
 		if !s.HasWebhook("orders") {

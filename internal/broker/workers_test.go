@@ -141,7 +141,8 @@ func TestHandlersThatCantSucceed(t *testing.T) {
 		}
 		panic("boom")
 	}))
-	for payload, want := range map[string]string{"permanent": "no such thing", "no JSON": "JSON", "too much": "bytes", "panic": "the handler panicked: boom"} {
+	for payload, want := range map[string]string{"permanent": "no such thing", "no JSON": "JSON", "too much": "bytes",
+		"panic": "the handler panicked: boom"} {
 		i := becomes(t, s, invoke(t, s, Call{Service: "bad", Payload: []byte(`"` + payload + `"`), MaxAttempts: 1}), Dead)
 		if !strings.Contains(i.Error, want) || i.Attempt != 1 {
 			t.Errorf("%s: %+v", payload, i)
@@ -364,7 +365,8 @@ func TestOffersGoPastTheQueue(t *testing.T) {
 			return nil, nil
 		}))
 		first := invoke(t, s, Call{Service: "x", Payload: []byte("1"), InReplyTo: "someone", Expires: time.Hour, IdempotencyKey: "k"})
-		if i, err := s.Invocation(t.Context(), first); err != nil || i.State != Running || i.Attempt != 1 || i.Worker != s.process || i.LeaseUntil.IsZero() {
+		if i, err := s.Invocation(t.Context(), first); err != nil || i.State != Running || i.Attempt != 1 ||
+			i.Worker != s.process || i.LeaseUntil.IsZero() {
 			t.Errorf("%+v, %v", i, err)
 		}
 		if d := <-ran; d.CID != first || string(d.Payload) != "1" || d.InReplyTo != "someone" || d.LeaseFor != DefaultPolicy.Lease || d.Attempt != 1 {
@@ -453,7 +455,8 @@ func TestFinishedIsTold(t *testing.T) {
 	if len(told) != 2 {
 		t.Fatalf("told %+v", told)
 	}
-	if f := told[0]; f.CID != good || f.Service != "x" || f.Worker != "p1" || f.Failed || f.Ran < 30*time.Millisecond || f.Ran > 10*time.Second || f.Waited < 0 {
+	if f := told[0]; f.CID != good || f.Service != "x" || f.Worker != "p1" || f.Failed || f.Ran < 30*time.Millisecond ||
+		f.Ran > 10*time.Second || f.Waited < 0 {
 		t.Errorf("%+v", f)
 	}
 	if f := told[1]; f.CID != bad || !f.Failed {

@@ -63,7 +63,8 @@ func (p *brokerChannelPages) channels(c echo.Context) error {
 	}
 	page := brokerview.ChannelsPage{
 		Page: p.page(c, "Channels", p.crumbs("broker.channels")...), Notices: p.notices(), List: list,
-		Filters: brokerview.ServiceFilters{URL: p.url("broker.channels"), Search: ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any part of a name", Value: query(c, "q")}},
+		Filters: brokerview.ServiceFilters{URL: p.url("broker.channels"), Search: ui.SearchProps{ID: "filter-q", Name: "q",
+			Label: "Any part of a name", Value: query(c, "q")}},
 	}
 	if mayEdit(c) {
 		page.Publish = p.url("broker.publish")
@@ -94,11 +95,14 @@ func (p *brokerChannelPages) channelList(c echo.Context) (list brokerview.Channe
 	}
 	switch {
 	case found.Next != "": // a search looks at so many names at once
-		list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more channels to look at.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
+		list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more channels to look at.",
+			Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
 	case q != "":
-		list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No channel has this in its name.", Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.channels")}}}
+		list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No channel has this in its name.",
+			Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.channels")}}}
 	default:
-		list.Nothing = &brokerview.Nothing{Icon: "radio", Title: "There are no channels yet", Text: "A channel is there as soon as something is published on it, or somebody subscribes to it."}
+		list.Nothing = &brokerview.Nothing{Icon: "radio", Title: "There are no channels yet",
+			Text: "A channel is there as soon as something is published on it, or somebody subscribes to it."}
 		if mayEdit(c) {
 			list.Nothing.Do = []brokerview.Action{{Text: "Publish a message", Icon: "megaphone", URL: p.url("broker.publish"), Primary: true}}
 		}
@@ -238,9 +242,11 @@ func (p *brokerChannelPages) messageList(c echo.Context) (list brokerview.Messag
 	switch {
 	case len(list.Rows) > 0:
 	case page.Next != "": // a search looks at so many messages at once
-		list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are older messages to look at.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
+		list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are older messages to look at.",
+			Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
 	case q != "":
-		list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No message that is kept has this in it.", Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.channel", name, values("after", after))}}}
+		list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No message that is kept has this in it.",
+			Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.channel", name, values("after", after))}}}
 	case after != "":
 		list.Nothing = &brokerview.Nothing{Icon: "radio", Title: "Nothing came since", Text: "What is published now appears here."}
 	default:
@@ -257,7 +263,8 @@ func (p *brokerChannelPages) messageRows(c echo.Context, channel string, message
 	for i, m := range messages {
 		text := headOf(string(m.Data), rowMessage)
 		rows[i] = brokerview.MessageRow{
-			ID: m.ID, N: m.N, URL: p.url("broker.channel.message", channel, m.ID), At: m.At, By: m.By, Text: strings.ToValidUTF8(text, ""), Cut: len(text) < m.Size,
+			ID: m.ID, N: m.N, URL: p.url("broker.channel.message", channel, m.ID), At: m.At, By: m.By,
+			Text: strings.ToValidUTF8(text, ""), Cut: len(text) < m.Size,
 			Size: int64(m.Size), Since: p.sinceURL(channel, m),
 		}
 		if mayEdit(c) {

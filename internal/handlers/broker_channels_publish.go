@@ -52,7 +52,8 @@ func (p *brokerChannelPages) renderPublish(c echo.Context, status int, f form, w
 }
 
 // formOf is the form with what was typed and what is wrong with it; channel is that whose page it is on, with its presets.
-func (p *brokerChannelPages) formOf(ctx context.Context, f form, channel string, wrong faults, problem *brokerview.Problem) (brokerview.PublishForm, error) {
+func (p *brokerChannelPages) formOf(ctx context.Context, f form, channel string, wrong faults,
+	problem *brokerview.Problem) (brokerview.PublishForm, error) {
 	in := func(name, label string) ui.FieldProps {
 		return field(f, wrong, "publish-"+name, ui.FieldProps{Name: name, Label: label, Form: "publish-form"})
 	}
@@ -80,7 +81,8 @@ func (p *brokerChannelPages) formOf(ctx context.Context, f form, channel string,
 	}
 	for _, x := range presets {
 		v.Presets = append(v.Presets, brokerview.PresetRow{
-			Name: x.Name, By: x.By, At: x.At, URL: p.url("broker.channel", channel, values("preset", x.Name)) + "#publish", Delete: p.url("broker.channel.unpreset", channel),
+			Name: x.Name, By: x.By, At: x.At, URL: p.url("broker.channel", channel, values("preset", x.Name)) + "#publish",
+			Delete: p.url("broker.channel.unpreset", channel),
 		})
 	}
 	return v, nil
@@ -181,7 +183,9 @@ func (p *brokerChannelPages) publishAgain(c echo.Context, f form, channel string
 	case errors.Is(err, kvdb.ErrInvalid): // the message is too large, or no JSON
 		wrong, status = faults{"message": told.Detail}, http.StatusUnprocessableEntity
 	case errors.Is(err, kvdb.ErrUnknown):
-		problem, status = &brokerview.Problem{Kind: "warning", Text: "It is not known whether it was published. Send it again as it is: it is published once, however often it is sent."}, http.StatusGatewayTimeout
+		problem, status = &brokerview.Problem{Kind: "warning",
+			Text: "It is not known whether it was published. Send it again as it is: it is published once, however often it is sent."},
+			http.StatusGatewayTimeout
 	case errors.Is(err, kvdb.ErrAway):
 		problem, status = &brokerview.Problem{Kind: "error", Text: "Nothing was published. " + told.Detail}, http.StatusServiceUnavailable
 	default:

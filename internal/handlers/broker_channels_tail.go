@@ -246,8 +246,9 @@ func (p *brokerChannelPages) forget(c echo.Context) error {
 func (p *brokerChannelPages) settingsForm(channel string, set broker.ChannelSettings) *brokerview.ChannelSettings {
 	return &brokerview.ChannelSettings{
 		Action: p.url("broker.channel.settings", channel), Version: strconv.FormatInt(set.Version, 10),
-		KeepN: ui.FieldProps{ID: "keep-n", Name: "keep_n", Label: "Messages, at most", Value: strconv.FormatInt(set.KeepN, 10), Required: true, Attrs: map[string]any{"inputmode": "numeric"}},
-		Keep:  ui.FieldProps{ID: "keep", Name: "keep", Label: "For how long", Value: typedSpan(set.Keep), Hint: "Such as 12 h or 7 d", Required: true},
+		KeepN: ui.FieldProps{ID: "keep-n", Name: "keep_n", Label: "Messages, at most", Value: strconv.FormatInt(set.KeepN, 10), Required: true,
+			Attrs: map[string]any{"inputmode": "numeric"}},
+		Keep: ui.FieldProps{ID: "keep", Name: "keep", Label: "For how long", Value: typedSpan(set.Keep), Hint: "Such as 12 h or 7 d", Required: true},
 	}
 }
 
@@ -278,7 +279,8 @@ func (p *brokerChannelPages) setSettings(c echo.Context) error {
 		return p.renderChannel(c, http.StatusConflict, func(page *brokerview.ChannelPage) {
 			p.typedSettings(page.Settings, f, nil)
 			page.Settings.Version = strconv.FormatInt(stale.Current.Version, 10)
-			page.Settings.Problem = &brokerview.Problem{Kind: "warning", Text: "Somebody else changed it meanwhile, to: " + keepsText(stale.Current) + " Save again to have yours instead."}
+			page.Settings.Problem = &brokerview.Problem{Kind: "warning", Text: "Somebody else changed it meanwhile, to: " + keepsText(stale.Current) +
+				" Save again to have yours instead."}
 		})
 	case invalid:
 		return p.renderChannel(c, http.StatusUnprocessableEntity, func(page *brokerview.ChannelPage) { p.typedSettings(page.Settings, f, wrong) })

@@ -53,7 +53,8 @@ func TestChannelPages(t *testing.T) {
 	wantStatus(t, rec, http.StatusOK)
 	d = doc(t, rec)
 	got := texts(d.Find(testid("message")))
-	if len(got) != 3 || !strings.Contains(got[2], `{"n":12345678901234567890.10}`) || !strings.Contains(got[1], `"<em>x</em>"`) || d.Find("#list em").Length() != 0 {
+	if len(got) != 3 || !strings.Contains(got[2], `{"n":12345678901234567890.10}`) ||
+		!strings.Contains(got[1], `"<em>x</em>"`) || d.Find("#list em").Length() != 0 {
 		t.Errorf("%q", got)
 	}
 	if twice := duplicateIDs(d); len(twice) > 0 {
@@ -77,7 +78,8 @@ func TestChannelPages(t *testing.T) {
 	if one.Find("h1").Text() != "Message 3" || one.Find(testid("data")).Text() != "null" {
 		t.Errorf("%q %q", one.Find("h1").Text(), one.Find(testid("data")).Text())
 	}
-	if rec := a.get(channelPath+"/messages/"+last.ID+"/data", session(cookie)); rec.Body.String() != "null" || !strings.Contains(rec.Header().Get("Content-Disposition"), "message-3.json") {
+	if rec := a.get(channelPath+"/messages/"+last.ID+"/data", session(cookie)); rec.Body.String() != "null" ||
+		!strings.Contains(rec.Header().Get("Content-Disposition"), "message-3.json") {
 		t.Errorf("%q %v", rec.Body, rec.Header())
 	}
 	for _, path := range []string{"/broker/channels/none", "/broker/channels/a%20b", channelPath + "/messages/x-1"} {
@@ -117,11 +119,13 @@ func TestPublishFromAPage(t *testing.T) {
 		t.Error("the message is not there to be changed and sent again")
 	}
 	wrong := doc(t, send(http.StatusUnprocessableEntity, []string{"channel", "orders/eu", "message", "{\n\"a\": }"}, fragment))
-	if say := wrong.Find(testid("json-say")).Text(); !strings.Contains(say, "Line 2, column 6") || !strings.Contains(wrong.Find("textarea").Text(), `"a": }`) {
+	if say := wrong.Find(testid("json-say")).Text(); !strings.Contains(say, "Line 2, column 6") ||
+		!strings.Contains(wrong.Find("textarea").Text(), `"a": }`) {
 		t.Error(say)
 	}
 	for _, fields := range [][]string{
-		{"channel", "a b", "message", "1"}, {"channel", "c", "message", ""}, {"channel", "c", "message", "1", "times", "1001"}, {"channel", "", "message", "1"},
+		{"channel", "a b", "message", "1"}, {"channel", "c", "message", ""},
+		{"channel", "c", "message", "1", "times", "1001"}, {"channel", "", "message", "1"},
 		{"channel", "c", "message", `"` + strings.Repeat("x", 1<<20) + `"`},
 	} {
 		if d := doc(t, send(http.StatusUnprocessableEntity, fields)); d.Find(".field-error").Length() == 0 {
@@ -165,13 +169,15 @@ func TestChannelSettingsPage(t *testing.T) {
 	t.Parallel()
 	a, cookie, _ := published(t, "1")
 	wantRedirect(t, a.post(channelPath+"/settings", []string{"version", "0", "keep_n", "500", "keep", "12 h"}, session(cookie)), channelPath)
-	if got := doc(t, a.get(channelPath, session(cookie))).Find(testid("settings") + " p").First().Text(); got != "The newest 500 messages, for 12 h at most." {
+	if got := doc(t, a.get(channelPath, session(cookie))).Find(testid("settings") +
+		" p").First().Text(); got != "The newest 500 messages, for 12 h at most." {
 		t.Error(got)
 	}
 	rec := a.post(channelPath+"/settings", []string{"version", "0", "keep_n", "600", "keep", "1 d"}, session(cookie))
 	wantStatus(t, rec, http.StatusConflict)
 	d := doc(t, rec)
-	if got, _ := d.Find("#keep-n").Attr("value"); got != "600" || !strings.Contains(d.Find(testid("settings-form")+" .notice").Text(), "500 messages, for 12 h") {
+	if got, _ := d.Find("#keep-n").Attr("value"); got != "600" || !strings.Contains(d.Find(testid("settings-form")+" .notice").Text(),
+		"500 messages, for 12 h") {
 		t.Errorf("%q %q", got, d.Find(".notice").Text())
 	}
 	rec = a.post(channelPath+"/settings", []string{"version", "1", "keep_n", "0", "keep", "soon"}, session(cookie))

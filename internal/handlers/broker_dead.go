@@ -139,18 +139,22 @@ func (p *brokerPages) renderDead(c echo.Context, status int, q deadQuery, cursor
 func (p *brokerPages) noDead(q deadQuery, next string, some bool) *brokerview.Nothing {
 	switch {
 	case next != "": // a search looks at so many at once
-		return &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more to look at, further back.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: next}}}
+		return &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more to look at, further back.",
+			Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: next}}}
 	case q != (deadQuery{}):
-		return &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No dead letter is like this.", Do: []brokerview.Action{{Text: "Show all", Icon: "x", URL: p.url("broker.dead")}}}
+		return &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No dead letter is like this.",
+			Do: []brokerview.Action{{Text: "Show all", Icon: "x", URL: p.url("broker.dead")}}}
 	}
-	return &brokerview.Nothing{Icon: "circle-check", Title: "There are no dead letters", Text: "What fails as often as the policy of its service allows is kept here, until somebody retries or deletes it."}
+	return &brokerview.Nothing{Icon: "circle-check", Title: "There are no dead letters",
+		Text: "What fails as often as the policy of its service allows is kept here, until somebody retries or deletes it."}
 }
 
 func (p *brokerPages) deadFilters(q deadQuery, groups []broker.DeadGroup) brokerview.DeadFilters {
 	f := brokerview.DeadFilters{
 		URL: p.url("broker.dead"), Group: q.group,
-		Search:  ui.SearchProps{ID: "filter-error", Name: "error", Label: "Part of the error", Value: q.text},
-		Service: ui.FieldProps{ID: "filter-service", Name: "service", Label: "Service", HideLabel: true, Placeholder: "Service", Value: q.service, Mono: true, List: "services"},
+		Search: ui.SearchProps{ID: "filter-error", Name: "error", Label: "Part of the error", Value: q.text},
+		Service: ui.FieldProps{ID: "filter-service", Name: "service", Label: "Service", HideLabel: true, Placeholder: "Service",
+			Value: q.service, Mono: true, List: "services"},
 		Older: ui.SelectProps{ID: "filter-older", Name: "older", Label: "Age", HideLabel: true, Value: q.older, Options: []ui.Option{
 			{Text: "Of any age"}, {Value: "1h", Text: "Older than an hour"}, {Value: "1d", Text: "Older than a day"}, {Value: "7d", Text: "Older than 7 days"},
 		}},

@@ -37,7 +37,8 @@ func fromQuery(address string) func(string) string {
 }
 
 // deadRates are how many are retried in a second, to choose from. A service that was down is easily brought down again.
-var deadRates = []ui.Option{{Value: "10", Text: "10 in a second"}, {Value: "100", Text: "100 in a second"}, {Value: "1000", Text: "1,000 in a second"}, {Value: "0", Text: "as fast as it goes"}}
+var deadRates = []ui.Option{{Value: "10", Text: "10 in a second"}, {Value: "100", Text: "100 in a second"},
+	{Value: "1000", Text: "1,000 in a second"}, {Value: "0", Text: "as fast as it goes"}}
 
 const deadRate = "100"
 
@@ -246,11 +247,13 @@ func (p *brokerPages) jobConfirm(j *deadJob, n int64) *brokerview.JobConfirm {
 	confirm := &brokerview.JobConfirm{Action: p.url("broker.dead.run", j.id), Kind: "primary", Button: "Retry " + plural(n, "dead letter")}
 	if j.do == "retry" {
 		confirm.Text = plural(n, "dead letter") + " will be queued again, each under its CID and with its attempts counted anew."
-		confirm.Rate = &ui.SelectProps{Name: "rate", Label: "How fast", Value: deadRate, Options: deadRates, Hint: "A service that was down is easily brought down again."}
+		confirm.Rate = &ui.SelectProps{Name: "rate", Label: "How fast", Value: deadRate, Options: deadRates,
+			Hint: "A service that was down is easily brought down again."}
 		return confirm
 	}
 	confirm.Kind, confirm.Button = "danger", "Delete "+plural(n, "dead letter")
 	confirm.Text = plural(n, "dead letter") + " will be deleted, with payloads and errors. It can't be undone."
-	confirm.Typed = &ui.FieldProps{Name: "confirm", Label: "Type how many they are to go on", Autofocus: true, Placeholder: decimal(n), Attrs: map[string]any{"inputmode": "numeric"}}
+	confirm.Typed = &ui.FieldProps{Name: "confirm", Label: "Type how many they are to go on", Autofocus: true, Placeholder: decimal(n),
+		Attrs: map[string]any{"inputmode": "numeric"}}
 	return confirm
 }

@@ -153,7 +153,8 @@ func TestManyDeadLetters(t *testing.T) {
 	if got := done.Find(".notice").Text(); !strings.Contains(got, "3 dead letters retried") {
 		t.Errorf("done: %q", got)
 	}
-	if got := a.page("/broker/dead"); got.Find(testid("letter")).Length() != 2 || !strings.Contains(got.Find(testid("jobs")).Text(), "3 retried, by operator") {
+	if got := a.page("/broker/dead"); got.Find(testid("letter")).Length() != 2 ||
+		!strings.Contains(got.Find(testid("jobs")).Text(), "3 retried, by operator") {
 		t.Errorf("left: %s", got.Find("main").Text())
 	}
 	if got := count("delete", "service=billing&error=nothing+like+it").Find(".notice").Text(); !strings.Contains(got, "None matches") {

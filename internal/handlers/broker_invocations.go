@@ -82,8 +82,10 @@ func (p *brokerPages) invocations(c echo.Context) error {
 	for _, s := range broker.States {
 		options = append(options, ui.Option{Value: string(s), Text: upperFirst(string(s))})
 	}
-	page.Filters.State = &ui.SelectProps{ID: "filter-state", Name: "state", Label: "State", HideLabel: true, Value: string(callFilter(c, "").State), Options: options}
-	page.Filters.Service = &ui.FieldProps{ID: "filter-service", Name: "service", Label: "Service", HideLabel: true, Placeholder: "Service", Value: query(c, "service"), Mono: true}
+	page.Filters.State = &ui.SelectProps{ID: "filter-state", Name: "state", Label: "State", HideLabel: true,
+		Value: string(callFilter(c, "").State), Options: options}
+	page.Filters.Service = &ui.FieldProps{ID: "filter-service", Name: "service", Label: "Service", HideLabel: true, Placeholder: "Service",
+		Value: query(c, "service"), Mono: true}
 	return render(c, http.StatusOK, brokerview.Invocations(page))
 }
 
@@ -126,12 +128,15 @@ func (p *brokerPages) callList(c echo.Context, service string) (list brokerview.
 
 // noCalls is what stands in place of an empty list.
 func (p *brokerPages) noCalls(c echo.Context, f broker.Filter, list brokerview.InvocationList) *brokerview.Nothing {
-	again := &brokerview.Nothing{Icon: "inbox", Title: "Nothing is " + string(f.State), Text: "Done ones are kept for a while, then they are gone: see the policy of the service."}
+	again := &brokerview.Nothing{Icon: "inbox", Title: "Nothing is " + string(f.State),
+		Text: "Done ones are kept for a while, then they are gone: see the policy of the service."}
 	switch {
 	case list.Pager.Next != "": // a search looks at so many at once
-		return &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more to look at, further back.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
+		return &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more to look at, further back.",
+			Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
 	case f.Q != "":
-		return &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No invocation that is still there has this in its CID, payload, result or error."}
+		return &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches",
+			Text: "No invocation that is still there has this in its CID, payload, result or error."}
 	case f.State == "":
 		again.Title = "There are no invocations"
 	}
@@ -173,8 +178,9 @@ func (p *brokerPages) invocation(c echo.Context) error {
 		return render(c, http.StatusOK, brokerview.InvocationStateOf(p.callState(c, x)))
 	}
 	page := brokerview.InvocationPage{
-		Page: p.page(c, x.CID, p.brokerWay("broker.services", layout.Crumb{Text: x.Service, URL: p.url("broker.service", x.Service), Mono: true}, layout.Crumb{Text: x.CID, Mono: true})...),
-		CID:  x.CID, State: p.callState(c, x), Payload: dataOf(x.Payload, p.url("broker.invocation.payload", x.CID)),
+		Page: p.page(c, x.CID, p.brokerWay("broker.services", layout.Crumb{Text: x.Service, URL: p.url("broker.service", x.Service), Mono: true},
+			layout.Crumb{Text: x.CID, Mono: true})...),
+		CID: x.CID, State: p.callState(c, x), Payload: dataOf(x.Payload, p.url("broker.invocation.payload", x.CID)),
 	}
 	if mayEdit(c) {
 		page.Again = p.url("broker.invoke", values("again", x.CID))
@@ -187,7 +193,8 @@ func (p *brokerPages) unfoundCall(c echo.Context, err error) error {
 	if !errors.Is(err, kvdb.ErrNotFound) {
 		return err
 	}
-	return echo.NewHTTPError(http.StatusNotFound, "There is no invocation "+param(c, "cid")+" any more. Those that have ended are kept for a while, as the policy of their service says.").SetInternal(err)
+	return echo.NewHTTPError(http.StatusNotFound, "There is no invocation "+param(c, "cid")+
+		" any more. Those that have ended are kept for a while, as the policy of their service says.").SetInternal(err)
 }
 
 // goneCall is unfoundCall for the page of an invocation. What leads there (a record, a run, a miss) may be kept longer, so it says how long
@@ -197,19 +204,22 @@ func (p *brokerPages) goneCall(c echo.Context, err error) error {
 		return p.unfoundCall(c, err)
 	}
 	cid, ctx := param(c, "cid"), c.Request().Context()
-	page := brokerview.GonePage{Page: p.page(c, "No invocation", p.brokerWay("broker.services", layout.Crumb{Text: "Invocations", URL: p.url("broker.invocations")})...), CID: cid, None: !broker.IsCID(cid)}
+	page := brokerview.GonePage{Page: p.page(c, "No invocation", p.brokerWay("broker.services",
+		layout.Crumb{Text: "Invocations", URL: p.url("broker.invocations")})...), CID: cid, None: !broker.IsCID(cid)}
 	page.Links = []brokerview.Action{{Text: "Search the invocations", Icon: "search", URL: p.url("broker.invocations"), Primary: true}}
 	if service, err := p.Broker.ServiceOf(ctx, cid); err == nil {
 		page.Kept = "It was one of " + service + "."
 		if s, err := p.Broker.Service(ctx, service); err == nil {
-			page.Kept += " Of these, done ones are kept for " + typedSpan(s.Policy.KeepDone) + " and dead letters for " + typedSpan(s.Policy.KeepDead) + ", and of each the newest only; then they are gone."
+			page.Kept += " Of these, done ones are kept for " + typedSpan(s.Policy.KeepDone) + " and dead letters for " + typedSpan(s.Policy.KeepDead) +
+				", and of each the newest only; then they are gone."
 		}
 		page.Links = append(page.Links, brokerview.Action{Text: "The service " + service, Icon: "waypoints", URL: p.url("broker.service", service)})
 	} else if !page.None {
 		page.Kept = "No service that is known here has such a CID. It may be of a store that was emptied since, or of another one."
 	}
 	if !page.None {
-		page.Links = append(page.Links, brokerview.Action{Text: "What was changed on its behalf", Icon: "scroll-text", URL: p.url("audit", values("cid", cid))})
+		page.Links = append(page.Links, brokerview.Action{Text: "What was changed on its behalf", Icon: "scroll-text",
+			URL: p.url("audit", values("cid", cid))})
 	}
 	mw.From(ctx).Err = err // for the log and the metrics, as of any page that says so
 	return render(c, http.StatusNotFound, brokerview.Gone(page))
@@ -333,7 +343,8 @@ func (p *brokerPages) cancel(c echo.Context) error {
 		now, err = p.Broker.Cancel(c.Request().Context(), cid)
 		return "", string(now.State), err
 	})
-	return p.callChanged(c, now, err, ui.ToastProps{Kind: "success", Text: "It is cancelled. If a worker had it, what it does with it no longer counts."})
+	return p.callChanged(c, now, err, ui.ToastProps{Kind: "success",
+		Text: "It is cancelled. If a worker had it, what it does with it no longer counts."})
 }
 
 // callChanged shows an invocation after a change; or, if it is in another state than the reader saw, how it is now.

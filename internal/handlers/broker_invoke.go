@@ -87,7 +87,8 @@ func (p *brokerPages) invoke(c echo.Context) error {
 		return p.invokeAgain(c, f, err)
 	}
 	call.By = actor(c)
-	call.Op = opOf(c, f.word("op"), call.Service, string(call.Payload), f.word("delay"), f.word("expires"), f.word("max_attempts"), call.Callback, call.IdempotencyKey)
+	call.Op = opOf(c, f.word("op"), call.Service, string(call.Payload), f.word("delay"), f.word("expires"),
+		f.word("max_attempts"), call.Callback, call.IdempotencyKey)
 	var cid string
 	err = p.audited(c, verbInvoke, serviceObject(call.Service), func() (before, after string, err error) {
 		cid, err = p.Broker.Invoke(c.Request().Context(), call)
@@ -166,9 +167,12 @@ func (p *brokerPages) callFaults(c echo.Context, err error) (faults, *brokerview
 	wrong, invalid := faultsOf(err)
 	switch {
 	case errors.As(err, &again):
-		return nil, &brokerview.Problem{Kind: "warning", Text: "Nothing was invoked: this idempotency key came with another payload within the last 24 hours.", Link: brokerview.Link{Text: "See that one", URL: p.url("broker.invocation", again.CID)}}, http.StatusConflict
+		return nil, &brokerview.Problem{Kind: "warning",
+			Text: "Nothing was invoked: this idempotency key came with another payload within the last 24 hours.",
+			Link: brokerview.Link{Text: "See that one", URL: p.url("broker.invocation", again.CID)}}, http.StatusConflict
 	case errors.As(err, &state):
-		return nil, &brokerview.Problem{Kind: "warning", Text: "Nothing was done: it is " + string(state.State) + " by now.", Link: brokerview.Link{Text: "See it", URL: p.url("broker.invocation", state.CID)}}, http.StatusConflict
+		return nil, &brokerview.Problem{Kind: "warning", Text: "Nothing was done: it is " + string(state.State) + " by now.",
+			Link: brokerview.Link{Text: "See it", URL: p.url("broker.invocation", state.CID)}}, http.StatusConflict
 	case invalid:
 		for from, to := range fieldsOfCall {
 			if wrong[from] != "" {
@@ -179,7 +183,8 @@ func (p *brokerPages) callFaults(c echo.Context, err error) (faults, *brokerview
 	case errors.Is(err, kvdb.ErrInvalid): // the payload is too large, or no JSON
 		return faults{"payload": told.Detail}, nil, http.StatusUnprocessableEntity
 	case errors.Is(err, kvdb.ErrUnknown):
-		return nil, &brokerview.Problem{Kind: "warning", Text: "It is not known whether it was taken. Send it again as it is: it is one invocation, however often it is sent."}, http.StatusGatewayTimeout
+		return nil, &brokerview.Problem{Kind: "warning",
+			Text: "It is not known whether it was taken. Send it again as it is: it is one invocation, however often it is sent."}, http.StatusGatewayTimeout
 	case errors.Is(err, kvdb.ErrAway):
 		return nil, &brokerview.Problem{Kind: "error", Text: "Nothing was done. " + told.Detail}, http.StatusServiceUnavailable
 	}
@@ -201,8 +206,9 @@ func (p *brokerPages) edit(c echo.Context) error {
 
 func (p *brokerPages) renderEdit(c echo.Context, status int, x broker.Invocation, text string, wrong faults, problem *brokerview.Problem) error {
 	page := brokerview.EditPage{
-		Page: p.page(c, "Edit and retry", p.brokerWay("broker.dead", layout.Crumb{Text: x.CID, URL: p.url("broker.invocation", x.CID), Mono: true}, layout.Crumb{Text: "Edit"})...),
-		CID:  x.CID, Service: brokerview.Link{Text: x.Service, URL: p.url("broker.service", x.Service)}, Error: x.Error,
+		Page: p.page(c, "Edit and retry", p.brokerWay("broker.dead", layout.Crumb{Text: x.CID, URL: p.url("broker.invocation", x.CID), Mono: true},
+			layout.Crumb{Text: "Edit"})...),
+		CID: x.CID, Service: brokerview.Link{Text: x.Service, URL: p.url("broker.service", x.Service)}, Error: x.Error,
 		Attempts: "run " + strconv.Itoa(x.Attempt) + " times", Problem: problem, Payload: p.jsonEditor("payload", "Payload, JSON", "retry", text),
 		Action: p.url("broker.invocation.retry", x.CID), Cancel: p.url("broker.invocation", x.CID),
 	}

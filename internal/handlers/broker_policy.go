@@ -183,6 +183,7 @@ func (p *brokerPages) policyAgain(c echo.Context, f form, err error) error {
 
 // policyText says a policy for the audit log.
 func policyText(x broker.Policy) string {
-	return fmt.Sprintf("%d attempts, backoff %s to %s, lease %s, ended kept %s and %s, dead kept %s and %s", x.MaxAttempts, typedSpan(x.Backoff), typedSpan(x.BackoffMost),
+	return fmt.Sprintf("%d attempts, backoff %s to %s, lease %s, ended kept %s and %s, dead kept %s and %s", x.MaxAttempts,
+		typedSpan(x.Backoff), typedSpan(x.BackoffMost),
 		typedSpan(x.Lease), typedSpan(x.KeepDone), decimal(int64(x.KeepDoneN)), typedSpan(x.KeepDead), decimal(int64(x.KeepDeadN)))
 }

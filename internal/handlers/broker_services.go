@@ -49,11 +49,13 @@ func (p *brokerPages) services(c echo.Context) error {
 	}
 	page := brokerview.ServicesPage{
 		Page: p.page(c, "Services", p.crumbs("broker.services")...), Notices: p.notices(), List: list, All: p.url("broker.invocations"),
-		Filters: brokerview.ServiceFilters{URL: p.url("broker.services"), Search: ui.SearchProps{ID: "filter-q", Name: "q", Label: "Any part of a name", Value: query(c, "q")}},
+		Filters: brokerview.ServiceFilters{URL: p.url("broker.services"), Search: ui.SearchProps{ID: "filter-q", Name: "q",
+			Label: "Any part of a name", Value: query(c, "q")}},
 	}
-	page.Filters.Which = ui.SelectProps{ID: "filter-which", Name: "which", Label: "Which", HideLabel: true, Value: query(c, "which"), Options: []ui.Option{
-		{Text: "All services"}, {Value: aloneServices, Text: "Whose queue nobody handles"}, {Value: pausedServices, Text: "Paused, with a queue"},
-	}}
+	page.Filters.Which = ui.SelectProps{ID: "filter-which", Name: "which", Label: "Which", HideLabel: true,
+		Value: query(c, "which"), Options: []ui.Option{
+			{Text: "All services"}, {Value: aloneServices, Text: "Whose queue nobody handles"}, {Value: pausedServices, Text: "Paused, with a queue"},
+		}}
 	if mayEdit(c) {
 		page.Invoke = p.url("broker.invoke")
 	}
@@ -72,13 +74,18 @@ func (p *brokerPages) serviceList(c echo.Context) (list brokerview.ServiceList, 
 	if len(found.Items) == 0 {
 		switch {
 		case found.Next != "": // a search looks at so many names at once
-			list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more services to look at.", Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
+			list.Nothing = &brokerview.Nothing{Icon: "search", Title: "Nothing matches so far", Text: "There are more services to look at.",
+				Do: []brokerview.Action{{Text: "Look further", Icon: "arrow-right", URL: list.Pager.Next}}}
 		case which != "":
-			list.Nothing = &brokerview.Nothing{Icon: "circle-check", Title: "There is none", Text: "No queue stays as it is for this reason.", Do: []brokerview.Action{{Text: "All services", Icon: "x", URL: p.url("broker.services")}}}
+			list.Nothing = &brokerview.Nothing{Icon: "circle-check", Title: "There is none", Text: "No queue stays as it is for this reason.",
+				Do: []brokerview.Action{{Text: "All services", Icon: "x", URL: p.url("broker.services")}}}
 		case q != "":
-			list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No service has this in its name.", Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.services")}}}
+			list.Nothing = &brokerview.Nothing{Icon: "search-x", Title: "Nothing matches", Text: "No service has this in its name.",
+				Do: []brokerview.Action{{Text: "Clear the filter", Icon: "x", URL: p.url("broker.services")}}}
 		default:
-			list.Nothing = &brokerview.Nothing{Icon: "inbox", Title: "Nothing was invoked yet", Text: "A service is there as soon as it is invoked once: a Lua program as lua: and its name, echo for trying things out, or any name that workers of yours take their work from."}
+			list.Nothing = &brokerview.Nothing{Icon: "inbox", Title: "Nothing was invoked yet",
+				Text: "A service is there as soon as it is invoked once: a Lua program as lua: and its name, echo for trying things out, or any name that " +
+					"workers of yours take their work from."}
 			if mayEdit(c) {
 				list.Nothing.Do = []brokerview.Action{{Text: "Invoke echo", Icon: "send", URL: p.url("broker.invoke", values("service", "echo")), Primary: true}}
 			}

@@ -164,7 +164,8 @@ func TestInvokeAndSeeItDone(t *testing.T) {
 	t.Parallel()
 	a := newBrokerApp(t)
 	form := a.page("/broker/invoke?service=echo")
-	fields := []string{"op", form.Find("[name=op]").AttrOr("value", ""), "service", "echo", "payload", "{\"big\": 12345678901234567890,\r\n \"s\": \"" + `<em>\u00e9` + "\"}", "idempotency_key", "k"}
+	fields := []string{"op", form.Find("[name=op]").AttrOr("value", ""), "service", "echo", "payload",
+		"{\"big\": 12345678901234567890,\r\n \"s\": \"" + `<em>\u00e9` + "\"}", "idempotency_key", "k"}
 	to := at(t, a.send("/broker/invoke", fields...))
 	if again := at(t, a.send("/broker/invoke", fields...)); again != to {
 		t.Errorf("sent twice it is two: %s and %s", to, again)
@@ -250,7 +251,8 @@ func TestNothingTypedIsLostWhileRedisIsAway(t *testing.T) {
 	rec := away.post("/broker/invoke", []string{"op", "o", "service", "orders", "payload", `{"a": 1}`, "delay", "5 min"}, a.as)
 	wantStatus(t, rec, http.StatusServiceUnavailable)
 	d := doc(t, rec)
-	if d.Find("[name=service]").AttrOr("value", "") != "orders" || strings.TrimSpace(d.Find("#payload").Text()) != `{"a": 1}` || d.Find("[name=delay]").AttrOr("value", "") != "5 min" {
+	if d.Find("[name=service]").AttrOr("value", "") != "orders" || strings.TrimSpace(d.Find("#payload").Text()) != `{"a": 1}` ||
+		d.Find("[name=delay]").AttrOr("value", "") != "5 min" {
 		t.Errorf("what was typed: %s", d.Find("main").Text())
 	}
 	if got := d.Find(".notice").Text(); !strings.Contains(got, "Nothing was done") {
@@ -331,7 +333,8 @@ func TestPolicy(t *testing.T) {
 	rec := a.send("/broker/services/orders/policy", form(first, "max_attempts", "9")...)
 	wantStatus(t, rec, http.StatusConflict)
 	d := doc(t, rec)
-	if d.Find("[name=max_attempts]").AttrOr("value", "") != "9" || !strings.Contains(d.Find(testid("theirs")).Text(), "7") || d.Find(testid("theirs")).Length() != 3 {
+	if d.Find("[name=max_attempts]").AttrOr("value", "") != "9" || !strings.Contains(d.Find(testid("theirs")).Text(), "7") ||
+		d.Find(testid("theirs")).Length() != 3 {
 		t.Errorf("stale: %s", d.Find("#policy").Text())
 	}
 	at(t, a.send("/broker/services/orders/policy", form(d)...)) // over theirs
@@ -359,7 +362,9 @@ func TestTextOfWorkersIsText(t *testing.T) {
 	a.must(err)
 	a.must(a.deps.Broker.Nack(context.Background(), got[0].CID, got[0].Lease, markup, -1))
 	a.invoke(broker.Call{Service: "s", Payload: payload})
-	for _, path := range []string{"/broker/services", "/broker/services/s", "/broker/invocations", "/broker/invocations/" + got[0].CID, "/broker/invocations/" + got[0].CID + "/edit", "/broker/dead", "/broker/dead?error=" + url.QueryEscape(markup), "/broker/invoke?again=" + got[0].CID} {
+	for _, path := range []string{"/broker/services", "/broker/services/s", "/broker/invocations", "/broker/invocations/" + got[0].CID,
+		"/broker/invocations/" + got[0].CID + "/edit", "/broker/dead", "/broker/dead?error=" + url.QueryEscape(markup),
+		"/broker/invoke?again=" + got[0].CID} {
 		rec := a.get(path, a.as)
 		wantStatus(t, rec, http.StatusOK)
 		if strings.Contains(rec.Body.String(), "<em>UHOH") {

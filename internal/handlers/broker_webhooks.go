@@ -53,8 +53,10 @@ func (p *webhookPages) renderList(c echo.Context, status int, fresh brokerview.W
 
 func (p *webhookPages) row(w broker.Webhook) brokerview.WebhookRow {
 	return brokerview.WebhookRow{
-		Service: brokerview.Link{Text: w.Service, URL: p.url("broker.service", w.Service)}, URL: w.URL, Private: w.AllowPrivate, Timeout: typedSpan(w.Timeout),
-		At: w.UpdatedAt, By: w.UpdatedBy, Broken: w.Broken, Edit: p.url("settings.webhook", w.Service), Try: p.url("broker.invoke", values("service", w.Service)),
+		Service: brokerview.Link{Text: w.Service, URL: p.url("broker.service", w.Service)}, URL: w.URL,
+		Private: w.AllowPrivate, Timeout: typedSpan(w.Timeout),
+		At: w.UpdatedAt, By: w.UpdatedBy, Broken: w.Broken, Edit: p.url("settings.webhook", w.Service),
+		Try: p.url("broker.invoke", values("service", w.Service)),
 	}
 }
 
@@ -64,9 +66,12 @@ func (p *webhookPages) form(f form, wrong faults) brokerview.WebhookForm {
 	v := brokerview.WebhookForm{
 		Version: f.word("version"), Renew: f.has("renew"), Private: f.has("private"),
 		Service: in(ui.FieldProps{Name: "service", Label: "Service", Mono: true, Required: true, MaxLength: 200}),
-		URL:     in(ui.FieldProps{Name: "url", Label: "Endpoint", Mono: true, Required: true, Placeholder: "https://", Hint: "Gets each invocation as a POST; certificates are checked, redirects are not followed."}),
-		Timeout: in(ui.FieldProps{Name: "timeout", Label: "Timeout", Placeholder: typedSpan(broker.WebhookTimeout), Hint: "For an answer; at most " + typedSpan(broker.MaxWebhookTimeout)}),
-		Secret:  in(ui.FieldProps{Name: "secret", Label: "Secret", Type: "password", Autocomplete: "new-password", Hint: "Signs each request. Empty: one is made, and shown once."}),
+		URL: in(ui.FieldProps{Name: "url", Label: "Endpoint", Mono: true, Required: true, Placeholder: "https://",
+			Hint: "Gets each invocation as a POST; certificates are checked, redirects are not followed."}),
+		Timeout: in(ui.FieldProps{Name: "timeout", Label: "Timeout", Placeholder: typedSpan(broker.WebhookTimeout),
+			Hint: "For an answer; at most " + typedSpan(broker.MaxWebhookTimeout)}),
+		Secret: in(ui.FieldProps{Name: "secret", Label: "Secret", Type: "password", Autocomplete: "new-password",
+			Hint: "Signs each request. Empty: one is made, and shown once."}),
 	}
 	return v
 }
@@ -115,7 +120,8 @@ func (p *webhookPages) create(c echo.Context) error {
 	switch {
 	case errors.As(err, &stale):
 		again := p.form(f, nil)
-		again.Problem = &brokerview.Problem{Kind: "warning", Text: "Nothing was saved: there is a webhook of this service already.", Link: brokerview.Link{Text: "Edit that one", URL: p.url("settings.webhook", w.Service)}}
+		again.Problem = &brokerview.Problem{Kind: "warning", Text: "Nothing was saved: there is a webhook of this service already.",
+			Link: brokerview.Link{Text: "Edit that one", URL: p.url("settings.webhook", w.Service)}}
 		return p.renderList(c, http.StatusConflict, again, nil)
 	case invalid:
 		return p.renderList(c, http.StatusUnprocessableEntity, p.form(f, wrong), nil)
@@ -167,7 +173,8 @@ func (p *webhookPages) show(c echo.Context) error {
 }
 
 // renderOne shows a webhook; fault is what is wrong with the name that was typed to delete it.
-func (p *webhookPages) renderOne(c echo.Context, status int, w broker.Webhook, f brokerview.WebhookForm, secret *brokerview.WebhookSecret, fault string) error {
+func (p *webhookPages) renderOne(c echo.Context, status int, w broker.Webhook, f brokerview.WebhookForm,
+	secret *brokerview.WebhookSecret, fault string) error {
 	f.Action = p.url("settings.webhook.save", w.Service)
 	f.Secret.Hint = "Signs each request. Empty: it stays what it is."
 	page := brokerview.WebhookPage{
@@ -194,7 +201,8 @@ func (p *webhookPages) save(c echo.Context) error {
 	}
 	if err == nil {
 		if f.has("renew") && f.word("secret") == "" || saved.Secret != "" {
-			return p.renderOne(c, http.StatusOK, saved, p.form(filled(saved), nil), &brokerview.WebhookSecret{Service: service, Text: cmp.Or(saved.Secret, w.Secret)}, "")
+			return p.renderOne(c, http.StatusOK, saved, p.form(filled(saved), nil),
+				&brokerview.WebhookSecret{Service: service, Text: cmp.Or(saved.Secret, w.Secret)}, "")
 		}
 		return p.done(c, p.url("settings.webhooks"), ui.ToastProps{Kind: "success", Text: "The webhook of " + service + " is saved."})
 	}
@@ -207,7 +215,8 @@ func (p *webhookPages) save(c echo.Context) error {
 	case errors.As(err, &stale):
 		again := p.form(f, nil)
 		again.Version = strconv.FormatInt(stale.Current.Version, 10)
-		again.Problem = &brokerview.Problem{Kind: "warning", Text: "Nothing was saved: " + stale.Current.UpdatedBy + " has changed it meanwhile. This is how it is now:"}
+		again.Problem = &brokerview.Problem{Kind: "warning", Text: "Nothing was saved: " + stale.Current.UpdatedBy +
+			" has changed it meanwhile. This is how it is now:"}
 		again.Theirs = []string{webhookText(stale.Current)}
 		return p.renderOne(c, http.StatusConflict, stale.Current, again, nil, "")
 	case invalid:

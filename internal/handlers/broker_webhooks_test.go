@@ -50,7 +50,8 @@ func TestWebhooks(t *testing.T) {
 	}
 	stale := a.send(page, "version", "1", "url", "https://mine.example.com/", "timeout", "5 s")
 	wantStatus(t, stale, http.StatusConflict)
-	if d := doc(t, stale); d.Find("[name=url]").AttrOr("value", "") != "https://mine.example.com/" || !strings.Contains(d.Find(testid("theirs")).Text(), "http://10.0.0.7/hook") {
+	if d := doc(t, stale); d.Find("[name=url]").AttrOr("value", "") != "https://mine.example.com/" ||
+		!strings.Contains(d.Find(testid("theirs")).Text(), "http://10.0.0.7/hook") {
 		t.Errorf("stale: %s", d.Find("main").Text())
 	}
 	renewed := doc(t, a.send(page, "version", "2", "url", "https://crm.example.com/hook", "renew", "on")).Find(testid("secret") + " .v").Text()

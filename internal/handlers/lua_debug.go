@@ -254,8 +254,8 @@ func (p *luaPages) noDebug(c echo.Context, err error) error {
 	}
 	return p.showDebug(c, http.StatusNotFound, luaview.DebugView{
 		Where: "the session has ended",
-		Error: "This debug session is not there any more: it ends after a minute without a step, after ten minutes in all, when its page is left, and with the server. " +
-			"Nothing was kept. Another server of this platform does not know it either.",
+		Error: "This debug session is not there any more: it ends after a minute without a step, after ten minutes in all, when its page is left, and " +
+			"with the server. Nothing was kept. Another server of this platform does not know it either.",
 	})
 }
 

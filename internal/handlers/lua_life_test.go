@@ -37,7 +37,8 @@ func TestAProgramAndItsServiceLeadToEachOther(t *testing.T) {
 			}
 		}
 	}
-	has("a program that nobody used", page("/lua/stock", http.StatusOK), "It was not called.", "Nobody has invoked it so far.", `href="/broker/invoke?service=lua%3Astock"`)
+	has("a program that nobody used", page("/lua/stock", http.StatusOK), "It was not called.", "Nobody has invoked it so far.",
+		`href="/broker/invoke?service=lua%3Astock"`)
 
 	for _, service := range []string{"lua:stock", "lua:gone"} {
 		cid, err := a.deps.Broker.Invoke(ctx, broker.Call{Service: service})
@@ -55,10 +56,12 @@ func TestAProgramAndItsServiceLeadToEachOther(t *testing.T) {
 	if d.Find("h1").Length() > 0 || d.Find(testid("life-tile")).Length() != 4 || d.Find(testid("life-call")).Length() != 1 {
 		t.Errorf("asked for its life alone, a program says %s", program.Body)
 	}
-	has("a program that was called", page("/lua/stock", http.StatusOK), `href="/stats/service?name=lua%3Astock&period=24h"`, `href="/broker/services/lua:stock"`,
+	has("a program that was called", page("/lua/stock", http.StatusOK), `href="/stats/service?name=lua%3Astock&period=24h"`,
+		`href="/broker/services/lua:stock"`,
 		`href="/broker/services/lua:stock?state=queued"`, `href="/broker/dead?service=lua%3Astock"`, `href="/broker/invocations/`)
 	has("its service", page("/broker/services/lua:stock", http.StatusOK), `href="/lua/stock"`, `href="/stats/service?name=lua%3Astock"`)
-	has("its figures", page("/stats/service?name=lua:stock", http.StatusOK), `href="/lua/stock"`, `href="/lua/stock/runs"`, `href="/broker/services/lua:stock"`)
+	has("its figures", page("/stats/service?name=lua:stock", http.StatusOK), `href="/lua/stock"`, `href="/lua/stock/runs"`,
+		`href="/broker/services/lua:stock"`)
 
 	has("a service without a program", page("/broker/services/lua:gone", http.StatusOK), "There is no program gone")
 	has("the figures of one", page("/stats/service?name=lua:gone", http.StatusOK), "There is no program gone any more")

@@ -240,7 +240,8 @@ func (p *luaPages) scratch(c echo.Context) error {
 }
 
 func nameField(name, fault string) *ui.FieldProps {
-	return &ui.FieldProps{ID: "program-name", Name: "name", Label: "Name", HideLabel: true, Value: name, Error: fault, Mono: true, Placeholder: "Name, as mylib.get", MaxLength: 128}
+	return &ui.FieldProps{ID: "program-name", Name: "name", Label: "Name", HideLabel: true, Value: name, Error: fault, Mono: true,
+		Placeholder: "Name, as mylib.get", MaxLength: 128}
 }
 
 // renderScratch shows a text that is no program.

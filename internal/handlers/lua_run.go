@@ -64,7 +64,8 @@ func readRun(c echo.Context) (runForm, error) {
 	if err != nil {
 		return runForm{}, err
 	}
-	r := runForm{form: f, name: f.word("program"), source: fromForm(f.values.Get("source"), f.word("eol")), given: len(f.values["source"]) > 0, readOnly: f.has("read_only")}
+	r := runForm{form: f, name: f.word("program"), source: fromForm(f.values.Get("source"), f.word("eol")),
+		given: len(f.values["source"]) > 0, readOnly: f.has("read_only")}
 	r.keys, r.values = typedLines(f.values["key"]), typedLines(f.values["value"])
 	return r, nil
 }

@@ -87,7 +87,8 @@ func TestRunASavedProgram(t *testing.T) {
 	a := newRunApp(t)
 	a.program("my.rename", renameIfExists)
 	a.set("from", "x")
-	rec, d := a.ask("/lua/-/run", "program", "my.rename", "key", a.key("from"), "key", a.key("to"), "source", strings.ReplaceAll(renameIfExists, "\n", "\r\n"))
+	rec, d := a.ask("/lua/-/run", "program", "my.rename", "key", a.key("from"), "key", a.key("to"), "source",
+		strings.ReplaceAll(renameIfExists, "\n", "\r\n"))
 	wantStatus(t, rec, http.StatusOK)
 	wantText(t, d.Find(testid("result")), "Run", "integer 10")
 	if a.value("to") != "x" || a.value("from") != "(nil)" {
@@ -254,7 +255,8 @@ func TestRowsOfArguments(t *testing.T) {
 		t.Errorf("%s", rec.Body)
 	}
 	_, d = a.ask("/lua/-/arguments", "key", "one", "key", "two", "key", "three", "drop", "key.2")
-	if got := d.Find(`[name="key"]`).Map(func(_ int, s *goquery.Selection) string { return s.AttrOr("value", "") }); strings.Join(got, " ") != "one three" {
+	if got := d.Find(`[name="key"]`).Map(func(_ int, s *goquery.Selection) string { return s.AttrOr("value", "") }); strings.Join(got,
+		" ") != "one three" {
 		t.Errorf("%v", got)
 	}
 	page := doc(t, a.send("/lua/-/arguments", []string{"program", "", "source", "return 1", "add", "key"}))
@@ -407,7 +409,8 @@ func TestDebugEndsWithItsStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	if line, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil || !strings.HasPrefix(line, ":") || res.Header.Get(echo.HeaderContentType) != "text/event-stream" {
+	if line, err := bufio.NewReader(res.Body).ReadString('\n'); err != nil || !strings.HasPrefix(line, ":") ||
+		res.Header.Get(echo.HeaderContentType) != "text/event-stream" {
 		t.Fatalf("%q %v %v", line, err, res.Header)
 	}
 	leave()

@@ -164,7 +164,8 @@ func TestLineEndsStayAsTheyWere(t *testing.T) {
 	t.Parallel()
 	a := newLuaApp(t)
 	for name, text := range map[string]string{
-		"lf": "\nlocal a = 1\nreturn a", "crlf": "local a = 1\r\nreturn a\r\n", "bom": "-- \ufeff\nreturn 1\n", "odd": "\n\n-- \u00e9\t\u2028 & <b>\nreturn '&lt;'\n\n",
+		"lf": "\nlocal a = 1\nreturn a", "crlf": "local a = 1\r\nreturn a\r\n", "bom": "-- \ufeff\nreturn 1\n",
+		"odd": "\n\n-- \u00e9\t\u2028 & <b>\nreturn '&lt;'\n\n",
 	} {
 		a.put(name, text)
 		fields := a.sent("/lua/" + name)
@@ -291,11 +292,13 @@ func TestManyFilesAreUploaded(t *testing.T) {
 	t.Parallel()
 	a := newLuaApp(t, "below.lua", get1)
 	a.put("same", get1)
-	rec := a.sendFiles("new.lua", get1, "same.lua", get1, "below.lua", get2, "wrong.lua", noLua, "notes.txt", "x", "bad name.lua", get1, "nul.lua", "a\x00b", "big.lua", strings.Repeat("-", lua.MaxText+1))
+	rec := a.sendFiles("new.lua", get1, "same.lua", get1, "below.lua", get2, "wrong.lua", noLua, "notes.txt", "x", "bad name.lua", get1, "nul.lua",
+		"a\x00b", "big.lua", strings.Repeat("-", lua.MaxText+1))
 	wantStatus(t, rec, http.StatusOK)
 	results := doc(t, rec).Find(testid("result"))
 	for i, want := range []string{
-		"Saved as version 1.", "Unchanged: it is version 1 already.", "Saved as version 1, which overrides the file.", "Not saved: line 2", "it is no .lua file",
+		"Saved as version 1.", "Unchanged: it is version 1 already.", "Saved as version 1, which overrides the file.",
+		"Not saved: line 2", "it is no .lua file",
 		"Refused: the name", "Refused: the text has a NUL byte in line 1", "Refused: the text has",
 	} {
 		wantText(t, results.Eq(i), want)
@@ -455,7 +458,8 @@ func TestPagesOfProgramsAreWholeAccessiblePages(t *testing.T) {
 	a := newLuaApp(t)
 	a.put("mylib.get", get1)
 	a.put("mylib.get", get2)
-	for _, path := range []string{"/lua", "/lua?q=nothing", "/lua/mylib.get", "/lua/" + builtin, "/lua/-/scratch", "/lua/-/scratch?new=1", "/lua/-/scratch?from=mylib.get", "/lua/mylib.get/delete", "/lua/mylib.get/versions", "/lua/mylib.get/versions/2"} {
+	for _, path := range []string{"/lua", "/lua?q=nothing", "/lua/mylib.get", "/lua/" + builtin, "/lua/-/scratch", "/lua/-/scratch?new=1",
+		"/lua/-/scratch?from=mylib.get", "/lua/mylib.get/delete", "/lua/mylib.get/versions", "/lua/mylib.get/versions/2"} {
 		t.Run(path, func(t *testing.T) {
 			rec := a.show(path)
 			wantStatus(t, rec, http.StatusOK)

@@ -42,7 +42,8 @@ func (p *luaPages) upload(c echo.Context) error {
 	}
 	list, filters, err := p.listOf(c)
 	if err != nil {
-		list, filters = luaview.List{Nothing: &luaview.Nothing{Icon: "circle-alert", Title: "The list can't be shown", Text: p.problemOf(err, c).Detail}}, luaview.Filters{URL: p.url("lua")}
+		list, filters = luaview.List{Nothing: &luaview.Nothing{Icon: "circle-alert", Title: "The list can't be shown",
+			Text: p.problemOf(err, c).Detail}}, luaview.Filters{URL: p.url("lua")}
 	}
 	return p.renderList(c, status, list, filters, sent)
 }

@@ -31,7 +31,8 @@ func (p *luaPages) renderVersions(c echo.Context, status int, fault string) erro
 	if err != nil && !errors.Is(err, kvdb.ErrNotFound) {
 		return err
 	}
-	view := luaview.VersionsPage{Page: p.page(c, "Versions of "+name, p.way(p.programCrumb(name), layout.Crumb{Text: "Versions"})...), Name: name, Error: fault}
+	view := luaview.VersionsPage{Page: p.page(c, "Versions of "+name, p.way(p.programCrumb(name), layout.Crumb{Text: "Versions"})...), Name: name,
+		Error: fault}
 	view.List.Pager = p.pager("lua.versions", nil, query(c, "cursor"), page.Next, len(page.Items), name)
 	for _, v := range page.Items {
 		view.List.Rows = append(view.List.Rows, p.versionRow(c, name, v, current.Version))
@@ -48,7 +49,8 @@ func (p *luaPages) renderVersions(c echo.Context, status int, fault string) erro
 		view.Link = luaview.Link{Text: "The program", URL: p.url("lua.program", name)}
 	}
 	if len(page.Items) == 0 {
-		view.List.Nothing = &luaview.Nothing{Icon: "history", Title: "There are no versions", Text: "Only uploads have versions. This program is a " + originNames[current.Origin] + "."}
+		view.List.Nothing = &luaview.Nothing{Icon: "history", Title: "There are no versions",
+			Text: "Only uploads have versions. This program is a " + originNames[current.Origin] + "."}
 	}
 	if wantsFragment(c.Request()) {
 		return render(c, status, luaview.VersionListOf(view.List))
@@ -108,7 +110,8 @@ func (p *luaPages) version(c echo.Context) error {
 			before = max(before, x.Number)
 		}
 		number := decimal(x.Number)
-		options = append(options, ui.Option{Value: strconv.FormatInt(x.Number, 10), Text: "version " + number + ", " + x.By + ", " + x.At.UTC().Format("2006-01-02 15:04")})
+		options = append(options, ui.Option{Value: strconv.FormatInt(x.Number, 10),
+			Text: "version " + number + ", " + x.By + ", " + x.At.UTC().Format("2006-01-02 15:04")})
 		found = found || x.Number == against
 	}
 	if !found {
@@ -117,7 +120,8 @@ func (p *luaPages) version(c echo.Context) error {
 	row := p.versionRow(c, name, v.Version, current.Version)
 	title := "Version " + decimal(n) + " of " + name
 	page := luaview.VersionPage{
-		Page:  p.page(c, title, p.way(p.programCrumb(name), layout.Crumb{Text: "Versions", URL: p.url("lua.versions", name)}, layout.Crumb{Text: decimal(n)})...),
+		Page: p.page(c, title, p.way(p.programCrumb(name), layout.Crumb{Text: "Versions", URL: p.url("lua.versions", name)},
+			layout.Crumb{Text: decimal(n)})...),
 		Title: title, Row: row, Compare: p.url("lua.version", name, n), Source: v.Text, Versions: p.url("lua.versions", name),
 	}
 	if current.Name != "" {
@@ -172,7 +176,8 @@ func (p *luaPages) restore(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.done(c, p.url("lua.program", name), ui.ToastProps{Kind: "success", Text: "Version " + decimal(n) + " is back, as version " + decimal(made.Version) + "."})
+	return p.done(c, p.url("lua.program", name), ui.ToastProps{Kind: "success",
+		Text: "Version " + decimal(n) + " is back, as version " + decimal(made.Version) + "."})
 }
 
 // staleSaid says that a program has changed since a page about it was shown.
@@ -205,7 +210,8 @@ func (p *luaPages) renderDeletion(c echo.Context, status int, x lua.Source, faul
 	}
 	if x.Overrides != "" {
 		page.Confirm = "Delete the upload"
-		page.Text = "The upload goes, and the " + originNames[x.Overrides] + " of the same name runs again. The versions of the upload are kept, and each can be brought back."
+		page.Text = "The upload goes, and the " + originNames[x.Overrides] +
+			" of the same name runs again. The versions of the upload are kept, and each can be brought back."
 	}
 	return render(c, status, luaview.Deletion(page))
 }

@@ -24,7 +24,8 @@ type deed struct{ kind, done string }
 
 // deeds are the changes that people ask about in the morning. Those of the dictionaries have a history of their own.
 var deeds = map[string]deed{
-	verbLuaSave: {"program", "saved"}, verbLuaUpload: {"program", "uploaded"}, verbLuaRestore: {"program", "restored"}, verbLuaDelete: {"program", "deleted"},
+	verbLuaSave: {"program", "saved"}, verbLuaUpload: {"program", "uploaded"}, verbLuaRestore: {"program", "restored"},
+	verbLuaDelete:      {"program", "deleted"},
 	verbLuaExampleSave: {"program", "got an example"}, verbLuaExampleDelete: {"program", "lost an example"}, verbLuaKill: {"", "stopped"},
 	verbServicePause: {"service", "paused"}, verbServiceResume: {"service", "resumed"}, verbServicePolicy: {"service", "got another policy"},
 	verbDeadRetry: {"", "retried"}, verbDeadDelete: {"", "deleted"}, verbInvocationCancel: {"invocation", "cancelled"},
@@ -34,7 +35,8 @@ var deeds = map[string]deed{
 	verbUserCreate: {"user", "created"}, verbUserRole: {"user", "got another role"}, verbUserPassword: {"user", "got another password"},
 	verbUserDisable: {"user", "disabled"}, verbUserEnable: {"user", "enabled"}, verbUserDelete: {"user", "deleted"},
 	verbTokenCreate: {"token", "created"}, verbTokenRevoke: {"token", "revoked"},
-	verbKeyCreate: {"key", "created"}, verbKeyChange: {"key", "changed"}, verbKeyAdd: {"key", "got an element"}, verbKeyRemove: {"key", "lost an element"},
+	verbKeyCreate: {"key", "created"}, verbKeyChange: {"key", "changed"}, verbKeyAdd: {"key", "got an element"},
+	verbKeyRemove: {"key", "lost an element"},
 	verbKeyExpire: {"key", "got another expiry"}, verbKeyRename: {"key", "renamed"}, verbKeyCopy: {"key", "copied"}, verbKeyDelete: {"key", "deleted"},
 	verbKeysDelete: {"", "deleted"}, verbKeysExpire: {"", "got another expiry"},
 	verbSlowReset: {"", "emptied"}, verbClientKill: {"", "disconnected"},

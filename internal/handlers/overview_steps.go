@@ -22,7 +22,8 @@ func (p *overviewPages) steps(c echo.Context) ([]overviewview.Step, error) {
 		steps[0].Do = []overviewview.Link{{Text: "Import a file", URL: p.url("dict.transfer")}, {Text: "Add by hand", URL: p.url("dict.translations")}}
 		steps[1].Do = []overviewview.Link{{Text: "Upload files", URL: p.url("lua")},
 			{Text: "New program", URL: p.url("lua.scratch", values("new", "1"))}}
-		steps[2].Do = []overviewview.Link{{Text: "Publish…", URL: p.url("broker.publish")}, {Text: "Invoke echo", URL: p.url("broker.invoke", values("service", "echo"))}}
+		steps[2].Do = []overviewview.Link{{Text: "Publish…", URL: p.url("broker.publish")},
+			{Text: "Invoke echo", URL: p.url("broker.invoke", values("service", "echo"))}}
 	}
 	api := overviewview.Step{Icon: "key-round", Title: "Let programs in", Text: "Each program signs in to the API with a token of its own."}
 	api.Do = []overviewview.Link{{Text: "Read about the API", URL: p.url("api.docs")}}

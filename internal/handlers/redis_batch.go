@@ -34,7 +34,8 @@ func (p *redisConsolePages) renderBatchForm(c echo.Context, status int, v redisv
 	v.Styles = consoleStyles
 	v.Action, v.Console = p.url("redis.batch.check"), p.url("redis.console")
 	for _, b := range p.Console.Batches(actor(c)) {
-		v.Kept = append(v.Kept, redisview.BatchRow{URL: p.url("redis.batch.one", b.ID), Made: b.Made, Commands: int64(b.Commands), State: batchStateText(b)})
+		v.Kept = append(v.Kept, redisview.BatchRow{URL: p.url("redis.batch.one", b.ID), Made: b.Made,
+			Commands: int64(b.Commands), State: batchStateText(b)})
 	}
 	return render(c, status, redisview.BatchForm(v))
 }
@@ -64,7 +65,8 @@ func (p *redisConsolePages) checkBatch(c echo.Context) error {
 	}
 	var b *console.Batch
 	if v.Errors == nil {
-		b, err = p.Console.NewBatch(c.Request().Context(), actor(c), roleOf(c), v.Text, console.BatchOptions{Transaction: v.Transaction, StopAtError: v.Stop})
+		b, err = p.Console.NewBatch(c.Request().Context(), actor(c), roleOf(c), v.Text,
+			console.BatchOptions{Transaction: v.Transaction, StopAtError: v.Stop})
 	}
 	if v.Errors != nil || err != nil {
 		return p.refuseBatch(c, v, err)
@@ -167,7 +169,8 @@ func (p *redisConsolePages) renderBatch(c echo.Context, status int, b *console.B
 	if wantsFragment(c.Request()) {
 		return render(c, status, redisview.BatchState(v))
 	}
-	page := redisview.BatchPage{Page: p.page(c, "Batch of "+plural(int64(b.Commands), "command"), p.batchCrumbs(layout.Crumb{Text: plural(int64(b.Commands), "command")})...), New: p.url("redis.batch"), Batch: v}
+	page := redisview.BatchPage{Page: p.page(c, "Batch of "+plural(int64(b.Commands), "command"),
+		p.batchCrumbs(layout.Crumb{Text: plural(int64(b.Commands), "command")})...), New: p.url("redis.batch"), Batch: v}
 	page.Styles = consoleStyles
 	return render(c, status, redisview.Batch(page))
 }
@@ -178,8 +181,10 @@ const shownNames = 40
 func (p *redisConsolePages) batchView(c echo.Context, b *console.Batch) (redisview.BatchView, error) {
 	s := b.State()
 	v := redisview.BatchView{
-		Title: plural(int64(b.Commands), "command"), Commands: int64(b.Commands), Poll: s.Running, Begun: s.Begun, Done: int64(s.Done), Failed: int64(s.Failed),
-		Dangerous: batchLines(b.Dangerous), Refused: batchLines(b.Refused), MoreD: moreLines(b.DangerousCount, b.Dangerous), MoreR: moreLines(b.RefusedCount, b.Refused),
+		Title: plural(int64(b.Commands), "command"), Commands: int64(b.Commands), Poll: s.Running, Begun: s.Begun,
+		Done: int64(s.Done), Failed: int64(s.Failed),
+		Dangerous: batchLines(b.Dangerous), Refused: batchLines(b.Refused), MoreD: moreLines(b.DangerousCount, b.Dangerous),
+		MoreR: moreLines(b.RefusedCount, b.Refused),
 	}
 	switch {
 	case b.Transaction:
@@ -242,7 +247,8 @@ func (p *redisConsolePages) batchRows(c echo.Context, b *console.Batch, s consol
 		return err
 	}
 	for _, row := range rows {
-		reply := redisview.BatchReply{N: row.N, Command: row.Command, Text: strings.ToValidUTF8(strings.TrimSuffix(row.Text, "\n"), "\uFFFD"), Cut: row.Cut, Failed: row.Failed}
+		reply := redisview.BatchReply{N: row.N, Command: row.Command, Text: strings.ToValidUTF8(strings.TrimSuffix(row.Text, "\n"), "\uFFFD"),
+			Cut: row.Cut, Failed: row.Failed}
 		if row.Again != "" {
 			reply.Again = p.url("redis.console", values("text", row.Again))
 		}

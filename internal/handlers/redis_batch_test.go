@@ -83,7 +83,8 @@ func TestBatchGoesOnAfterAnError(t *testing.T) {
 	}
 	rec := a.show(where + "/replies")
 	wantStatus(t, rec, http.StatusOK)
-	if body := rec.Body.String(); !strings.Contains(body, "4> INCR "+a.key("n")+"\n(integer) 2\n") || !strings.Contains(rec.Header().Get("Content-Disposition"), "attachment") {
+	if body := rec.Body.String(); !strings.Contains(body, "4> INCR "+a.key("n")+"\n(integer) 2\n") ||
+		!strings.Contains(rec.Header().Get("Content-Disposition"), "attachment") {
 		t.Errorf("download: %s", body)
 	}
 	a.wantRecord("operator | kvdb.pipeline | batch, commands 1 to 5 of 5 | done")

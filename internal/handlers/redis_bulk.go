@@ -35,9 +35,11 @@ func (p *redisKeysPages) renderBulkForm(c echo.Context, status int, f form, err 
 		Action: p.url("redis.bulk.count"), Escape: f.has("escapes"), Expire: expireOf(f, wrong), Do: cmp.Or(f.word("do"), "delete"),
 		Match: ui.FieldProps{
 			ID: "bulk-match", Name: "match", Label: "Pattern", Value: f.text("match"), Error: wrong["match"], Mono: true, Required: true, Autofocus: true,
-			Hint: "All of the name: user:* are those that begin with user:. * is any text, ? any byte, [ab] one of these; a \\ before them means the sign itself.",
+			Hint: "All of the name: user:* are those that begin with user:. * is any text, ? any byte, [ab] one of these; a \\ before them means the sign " +
+				"itself.",
 		},
-		Type: ui.SelectProps{ID: "bulk-type", Name: "type", Label: "Type", Value: f.word("type"), Error: wrong["type"], Options: append([]ui.Option{{Text: "Any type"}}, keyTypes...)},
+		Type: ui.SelectProps{ID: "bulk-type", Name: "type", Label: "Type", Value: f.word("type"), Error: wrong["type"],
+			Options: append([]ui.Option{{Text: "Any type"}}, keyTypes...)},
 	}
 	if wrong["do"] != "" {
 		view.Error = wrong["do"]
@@ -183,7 +185,8 @@ func (p *redisKeysPages) work(ctx context.Context, j *bulkJob, role string) {
 			n, err = p.DB.ExpireKeys(ctx, role, j.filter, j.ttl, j.tell)
 		}
 		result = err
-		after = map[string]string{"delete": "deleted ", "expire": "expire in " + span(max(0, j.ttl)) + ": ", "persist": "never expire: "}[j.do] + plural(n.Done, "key")
+		after = map[string]string{"delete": "deleted ", "expire": "expire in " + span(max(0, j.ttl)) + ": ",
+			"persist": "never expire: "}[j.do] + plural(n.Done, "key")
 		if j.filter.Type != "" {
 			after += " of type " + kindName(j.filter.Type)
 		}
@@ -211,8 +214,9 @@ func (p *redisKeysPages) stopBulk(c echo.Context) error {
 func (p *redisKeysPages) bulkView(j *bulkJob, s jobState) redisview.BulkJob {
 	v := redisview.BulkJob{
 		ID: j.id, URL: p.url("redis.bulk.job", j.id), Again: p.url("redis.bulk"), Pattern: escapeShown(j.filter.Match),
-		Facts: []string{map[string]string{"delete": "to be deleted", "expire": "to expire in " + span(max(0, j.ttl)), "persist": "never to expire"}[j.do], "by " + j.who},
-		Done:  s.progress.Looked, Total: s.progress.About,
+		Facts: []string{map[string]string{"delete": "to be deleted", "expire": "to expire in " + span(max(0, j.ttl)),
+			"persist": "never to expire"}[j.do], "by " + j.who},
+		Done: s.progress.Looked, Total: s.progress.About,
 	}
 	if j.filter.Type != "" {
 		v.Facts = append([]string{"of type " + kindName(j.filter.Type)}, v.Facts...)
@@ -232,7 +236,9 @@ func (p *redisKeysPages) bulkView(j *bulkJob, s jobState) redisview.BulkJob {
 			v.Kind, v.Notice = "info", "No key matches, so there is nothing to do."
 			break
 		}
-		v.Confirm = &redisview.BulkConfirm{Action: p.url("redis.bulk.run", j.id), Text: "About " + plural(s.matched, "key") + " will be " + changed + ". It can't be undone, and keys that match by then go as well.", Button: "Delete " + plural(s.matched, "key")}
+		v.Confirm = &redisview.BulkConfirm{Action: p.url("redis.bulk.run", j.id),
+			Text:   "About " + plural(s.matched, "key") + " will be " + changed + ". It can't be undone, and keys that match by then go as well.",
+			Button: "Delete " + plural(s.matched, "key")}
 		if j.do != "delete" {
 			v.Confirm.Text = "About " + plural(s.matched, "key") + " will be " + changed + ", also those that match only then."
 			v.Confirm.Button = "Change " + plural(s.matched, "key")

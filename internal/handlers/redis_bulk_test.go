@@ -59,7 +59,8 @@ func TestManyKeysAreDeletedAtOnce(t *testing.T) {
 	if ttl := a.client().TTL(ctx, a.key("stays")).Val(); ttl <= 0 {
 		t.Errorf("TTL %v", ttl)
 	}
-	for _, bad := range [][]string{{"match", "", "do", "delete"}, {"match", "x", "do", ""}, {"match", "x", "do", "expire"}, {"match", `\q`, "escapes", "1", "do", "delete"}} {
+	for _, bad := range [][]string{{"match", "", "do", "delete"}, {"match", "x", "do", ""}, {"match", "x", "do", "expire"},
+		{"match", `\q`, "escapes", "1", "do", "delete"}} {
 		wantStatus(t, a.send("/redis/keys/bulk", bad), http.StatusUnprocessableEntity)
 	}
 	wantStatus(t, a.show("/redis/keys/bulk/nothing"), http.StatusNotFound)

@@ -29,13 +29,16 @@ func (p *redisInfoPages) clients(c echo.Context) error {
 		pushURL(c, p.url("redis.clients", values("q", query(c, "q"), "kind", query(c, "kind"), "sort", query(c, "sort"))))
 		return render(c, http.StatusOK, redisview.ClientListOf(list))
 	}
-	v := redisview.ClientsPage{URL: p.url("redis.clients"), List: list, Search: ui.SearchProps{Name: "q", Label: "Address, name, user, command", Value: query(c, "q")}}
+	v := redisview.ClientsPage{URL: p.url("redis.clients"), List: list, Search: ui.SearchProps{Name: "q",
+		Label: "Address, name, user, command", Value: query(c, "q")}}
 	v.Kind = ui.SelectProps{Name: "kind", Label: "Type", Value: query(c, "kind"), Options: []ui.Option{
-		{Text: "All"}, {Value: "normal", Text: "Normal"}, {Value: "pubsub", Text: "Listening to channels"}, {Value: "replica", Text: "Replicas"}, {Value: "master", Text: "Masters"},
+		{Text: "All"}, {Value: "normal", Text: "Normal"}, {Value: "pubsub", Text: "Listening to channels"},
+		{Value: "replica", Text: "Replicas"}, {Value: "master", Text: "Masters"},
 		{Value: "blocked", Text: "Waiting"}, {Value: "ours", Text: "webadmin's own"}, {Value: "others", Text: "Not webadmin's"},
 	}}
 	v.Sort = ui.SelectProps{Name: "sort", Label: "Order", Value: query(c, "sort"), Options: []ui.Option{
-		{Text: "Oldest first"}, {Value: "new", Text: "Newest first"}, {Value: "idle", Text: "Idle longest first"}, {Value: "busy", Text: "Idle shortest first"}, {Value: "memory", Text: "Most memory first"},
+		{Text: "Oldest first"}, {Value: "new", Text: "Newest first"}, {Value: "idle", Text: "Idle longest first"},
+		{Value: "busy", Text: "Idle shortest first"}, {Value: "memory", Text: "Most memory first"},
 		{Value: "addr", Text: "Address"}, {Value: "name", Text: "Name"},
 	}}
 	v.Page = p.page(c, "Clients", p.crumbs("redis.clients")...)
@@ -48,7 +51,8 @@ func (p *redisInfoPages) clientList(c echo.Context, all []kvdb.Client) redisview
 	var fit []kvdb.Client
 	for _, client := range all {
 		v.Node = v.Node || client.Node != all[0].Node
-		if clientIs(client, kind) && strings.Contains(strings.ToLower(fmt.Sprintln(client.ID, client.Addr, client.Name, client.User, client.Command)), text) {
+		if clientIs(client, kind) && strings.Contains(strings.ToLower(fmt.Sprintln(client.ID, client.Addr, client.Name,
+			client.User, client.Command)), text) {
 			fit = append(fit, client)
 		}
 	}
@@ -63,8 +67,10 @@ func (p *redisInfoPages) clientList(c echo.Context, all []kvdb.Client) redisview
 	}
 	for _, client := range fit {
 		row := redisview.ClientRow{
-			ID: strconv.FormatInt(client.ID, 10), Addr: client.Addr, Name: client.Name, User: client.User, Age: lastingText(client.Age), Idle: lastingText(client.Idle),
-			DB: strconv.Itoa(client.DB), Command: client.Command, Memory: byteSize(client.Memory), Node: client.Node, Flags: client.FlagWords(), Ours: client.Ours,
+			ID: strconv.FormatInt(client.ID, 10), Addr: client.Addr, Name: client.Name, User: client.User,
+			Age: lastingText(client.Age), Idle: lastingText(client.Idle),
+			DB: strconv.Itoa(client.DB), Command: client.Command, Memory: byteSize(client.Memory), Node: client.Node,
+			Flags: client.FlagWords(), Ours: client.Ours,
 		}
 		row.Console, row.ConsoleURL = p.consoleOf(c, client)
 		if mayAdmin(c) {
@@ -151,7 +157,8 @@ func killName(client kvdb.Client) string {
 }
 
 func (p *redisInfoPages) killPage(c echo.Context, status int, client kvdb.Client, fault string) error {
-	text := fmt.Sprintf("The connection %d from %s, of user %s, is closed by the server (CLIENT KILL).", client.ID, client.Addr, cmp.Or(client.User, "default"))
+	text := fmt.Sprintf("The connection %d from %s, of user %s, is closed by the server (CLIENT KILL).", client.ID,
+		client.Addr, cmp.Or(client.User, "default"))
 	text += " What it is running ends, or goes on unseen; most programs connect again by themselves."
 	if client.Ours {
 		text += " It is one of webadmin's own, of this server or of another: what it is doing for somebody may end as not done or unknown."

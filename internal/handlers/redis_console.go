@@ -123,7 +123,8 @@ const shownOutput = 1 << 20
 
 // entry is a result on the page.
 func (p *redisConsolePages) entry(s *console.Session, prompt string, r console.Result) redisview.ConsoleEntry {
-	e := redisview.ConsoleEntry{ID: newOp(), Prompt: prompt, Line: shortLine(console.Join(r.Args)), Took: durationText(r.Took), Notes: r.Notes, Clear: r.Clear}
+	e := redisview.ConsoleEntry{ID: newOp(), Prompt: prompt, Line: shortLine(console.Join(r.Args)),
+		Took: durationText(r.Took), Notes: r.Notes, Clear: r.Clear}
 	if r.Err != nil {
 		e.Fault = p.consoleFault(s, r)
 		if r.Confirm != "" {
@@ -140,7 +141,8 @@ func (p *redisConsolePages) entry(s *console.Session, prompt string, r console.R
 	}
 	e.Output = strings.ToValidUTF8(e.Output, "\uFFFD")
 	if r.Truncated {
-		e.Note += fmt.Sprintf("The reply has more than %s elements or %s: this is the part before. ", decimal(kvdb.MaxReplyItems), byteSize(kvdb.MaxReplyBytes))
+		e.Note += fmt.Sprintf("The reply has more than %s elements or %s: this is the part before. ",
+			decimal(kvdb.MaxReplyItems), byteSize(kvdb.MaxReplyBytes))
 	}
 	if e.Note != "" {
 		e.Rest = p.wholeReply(s, r)

@@ -14,11 +14,13 @@ import (
 func (p *redisConsolePages) wholeReply(s *console.Session, r console.Result) *redisview.ConsoleSend {
 	text := console.Join(r.Command.Args)
 	state := s.State()
-	if !r.Class.Repeatable(s.Role) || state.InTransaction || state.Watching || state.Ended != "" || len(text) > shownLine || !slices.Equal(r.Args, r.Command.Args) {
+	if !r.Class.Repeatable(s.Role) || state.InTransaction || state.Watching || state.Ended != "" || len(text) > shownLine ||
+		!slices.Equal(r.Args, r.Command.Args) {
 		return nil
 	}
 	return &redisview.ConsoleSend{
-		Kind: "plain", Text: "Download all of it", Icon: "download", Action: p.url("redis.console.reply", s.ID), Fields: []redisview.ConsoleHidden{{Name: "text", Value: text}},
+		Kind: "plain", Text: "Download all of it", Icon: "download", Action: p.url("redis.console.reply", s.ID),
+		Fields: []redisview.ConsoleHidden{{Name: "text", Value: text}},
 	}
 }
 

@@ -369,7 +369,8 @@ func TestConsoleWordsOfErrors(t *testing.T) {
 		{&console.BusyError{Reason: "Busy."}, redisview.ConsoleFault{Kind: "warning", Title: "It has not run", Text: "Busy."}},
 		{kvdb.ErrAway, redisview.ConsoleFault{Kind: "error", Title: "It has not run", Text: kvdb.Sentence(kvdb.ErrAway)}},
 		{&kvdb.UnknownError{Op: "command", Check: "the key x", Err: io.ErrUnexpectedEOF}, redisview.ConsoleFault{
-			Kind: "warning", Title: "Nobody knows whether it was done", Text: kvdb.Sentence(&kvdb.UnknownError{Op: "command", Err: io.ErrUnexpectedEOF}) + " Look at the key x.",
+			Kind: "warning", Title: "Nobody knows whether it was done", Text: kvdb.Sentence(&kvdb.UnknownError{Op: "command", Err: io.ErrUnexpectedEOF}) +
+				" Look at the key x.",
 		}},
 	} {
 		if got := faultOfConsole(tc.err); !reflect.DeepEqual(got, tc.want) {

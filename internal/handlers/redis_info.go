@@ -40,7 +40,8 @@ func (p *redisInfoPages) info(c echo.Context) error {
 	}
 	v.Note = p.DB.Addr()
 	if server := node.Info["server"]; server != nil {
-		v.Note += ": Redis " + versionOf(server) + ", runs for " + lastingText(time.Duration(infoNumber(node.Info, "server", "uptime_in_seconds"))*time.Second)
+		v.Note += ": Redis " + versionOf(server) + ", runs for " + lastingText(time.Duration(infoNumber(node.Info,
+			"server", "uptime_in_seconds"))*time.Second)
 	}
 	if node.Master != "" {
 		v.Note += ", the master that the Sentinels call " + node.Master
@@ -135,14 +136,16 @@ func (p *redisInfoPages) tiles(n kvdb.NodeInfo) []redisview.Tile {
 		mem.Note, mem.Bad = strconv.Itoa(mem.Share)+" % of "+byteSize(limit), mem.Share > 90
 	}
 	tiles := []redisview.Tile{mem, hitTile(number("stats", "keyspace_hits"), number("stats", "keyspace_misses"))}
-	clients := redisview.Tile{Name: "Clients", Value: decimal(number("clients", "connected_clients")), Note: "of " + decimal(number("clients", "maxclients"))}
+	clients := redisview.Tile{Name: "Clients", Value: decimal(number("clients", "connected_clients")),
+		Note: "of " + decimal(number("clients", "maxclients"))}
 	if blocked := number("clients", "blocked_clients"); blocked > 0 {
 		clients.Note += ", " + decimal(blocked) + " waiting"
 	}
 	ratio := n.Info["memory"]["mem_fragmentation_ratio"]
 	keys, expires, databases := keyCounts(n.Info["keyspace"])
 	tiles = append(tiles, clients,
-		redisview.Tile{Name: "Operations a second", Value: decimal(number("stats", "instantaneous_ops_per_sec")), Note: decimal(number("stats", "total_commands_processed")) + " in all"},
+		redisview.Tile{Name: "Operations a second", Value: decimal(number("stats", "instantaneous_ops_per_sec")),
+			Note: decimal(number("stats", "total_commands_processed")) + " in all"},
 		redisview.Tile{Name: "Keys", Value: decimal(keys), Note: decimal(expires) + " expire, " + plural(databases, "database")},
 		replicationTile(n), diskTile(n, p.Now()),
 		redisview.Tile{Name: "Fragmentation", Value: cmp.Or(ratio, "–"), Note: byteSize(number("memory", "used_memory_rss")) + " of the machine"},

@@ -24,7 +24,8 @@ func TestRedisInfo(t *testing.T) {
 	if n := d.Find(testid("tile")).Length(); n != 8 {
 		t.Errorf("%d tiles", n)
 	}
-	wantText(t, d.Find(testid("live")), "Memory", "Hit rate", "Operations a second", "Replication", "master", "Nothing is written to disk: a restart loses all data.")
+	wantText(t, d.Find(testid("live")), "Memory", "Hit rate", "Operations a second", "Replication", "master",
+		"Nothing is written to disk: a restart loses all data.")
 	if n := d.Find(testid("chart") + " svg[role=img]").Length(); n != 5 {
 		t.Errorf("%d charts", n)
 	}
@@ -113,7 +114,8 @@ func TestSlowLogPage(t *testing.T) {
 	a.who = session(a.signIn(Viewer))
 	client := a.deps.DB.Client()
 	ctx := context.Background()
-	for _, cmd := range [][]any{{"debug", "sleep", "0.03"}, {"set", "<b>bold</b>", "\x00\xff\n"}, {"config", "set", "requirepass", ""}, {"config", "set", "slowlog-log-slower-than", "10000"}} {
+	for _, cmd := range [][]any{{"debug", "sleep", "0.03"}, {"set", "<b>bold</b>", "\x00\xff\n"}, {"config", "set", "requirepass", ""},
+		{"config", "set", "slowlog-log-slower-than", "10000"}} {
 		if err := client.Do(ctx, cmd...).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,8 @@ func sectionsOf(info kvdb.Info, text string) []redisview.Section {
 
 // columnNames are the parts that people call otherwise.
 var columnNames = map[string]string{
-	"usec": "time", "usec_per_call": "a call", "rejected_calls": "refused", "failed_calls": "failed", "avg_ttl": "expire in, on average", "p50": "50 %", "p99": "99 %", "p99.9": "99.9 %",
+	"usec": "time", "usec_per_call": "a call", "rejected_calls": "refused", "failed_calls": "failed", "avg_ttl": "expire in, on average",
+	"p50": "50 %", "p99": "99 %", "p99.9": "99.9 %",
 }
 
 // columnsOf returns the names of the parts that all fields have, nil when they differ.
@@ -105,7 +106,8 @@ func infoText(unit kvdb.Unit, raw string) string {
 		if x < 0 {
 			return "none"
 		}
-		return lastingText(time.Duration(x * float64(map[kvdb.Unit]time.Duration{kvdb.Seconds: time.Second, kvdb.Millis: time.Millisecond, kvdb.Micros: time.Microsecond}[unit])))
+		return lastingText(time.Duration(x * float64(map[kvdb.Unit]time.Duration{kvdb.Seconds: time.Second, kvdb.Millis: time.Millisecond,
+			kvdb.Micros: time.Microsecond}[unit])))
 	case kvdb.Yes:
 		return map[string]string{"0": "no", "1": "yes"}[raw]
 	case kvdb.UnixTime, kvdb.MicroTime:

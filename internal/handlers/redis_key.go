@@ -81,7 +81,8 @@ func (p *redisKeysPages) renderKey(c echo.Context, status int, key string, wrong
 // renderGone says that there is no such key. What was typed to change a string is kept: it can be created again.
 func (p *redisKeysPages) renderGone(c echo.Context, key string, edit *redisview.KeyStringForm) error {
 	if edit != nil {
-		page := redisview.KeyPage{Page: p.keysPage(c, "Key "+shortKey(key), shortKey(key)), Title: nameText(key), Type: "string", Kind: "string", TTL: "gone", List: p.url("redis.keys")}
+		page := redisview.KeyPage{Page: p.keysPage(c, "Key "+shortKey(key), shortKey(key)), Title: nameText(key), Type: "string", Kind: "string",
+			TTL: "gone", List: p.url("redis.keys")}
 		page.Value.Form = edit
 		return render(c, http.StatusConflict, redisview.Key(page))
 	}

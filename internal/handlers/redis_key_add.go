@@ -29,7 +29,8 @@ func (p *redisKeysPages) askAdd(c echo.Context) error {
 func (p *redisKeysPages) addForm(key, kind string, sent form, back string) redisview.KeyForm {
 	f := redisview.KeyForm{
 		ID: "add", Type: kind, Title: "Add to the key", New: true, CanSave: true, Save: "Add", Kind: "error",
-		Name: sent.text("name"), Value: sent.text("value"), Score: sent.text("score"), Where: cmp.Or(sent.word("where"), "tail"), Escapes: sent.has("escapes"),
+		Name: sent.text("name"), Value: sent.text("value"), Score: sent.text("score"),
+		Where: cmp.Or(sent.word("where"), "tail"), Escapes: sent.has("escapes"),
 		Action: p.keyURL("redis.key.add.do", key, "type", kind), Cancel: cmp.Or(back, p.keyURL("redis.key", key)),
 		Focus: map[string]string{"list": "value", "zset": "score", "stream": "value"}[kind],
 	}

@@ -61,7 +61,8 @@ func (p *redisKeysPages) itemForm(c echo.Context, i item, e kvdb.Element) redisv
 	f := redisview.KeyForm{
 		ID: itemDOM(i.kind, i.name), Type: i.kind, Title: "Edit the " + itemWord(i.kind), Item: p.itemView(i.key, i.kind, e, false, shownValue),
 		Score: e.Score, CanSave: true, Save: "Save", Focus: "value", Alone: !wantsFragment(c.Request()),
-		Action: p.keyURL("redis.key.save", i.key, "type", i.kind, "item", i.name), Cancel: p.keyURL("redis.key.item", i.key, "type", i.kind, "item", i.name),
+		Action: p.keyURL("redis.key.save", i.key, "type", i.kind, "item", i.name),
+		Cancel: p.keyURL("redis.key.item", i.key, "type", i.kind, "item", i.name),
 	}
 	back := p.backToKey(c, i.key, "")
 	if f.Alone {
@@ -176,7 +177,8 @@ func (p *redisKeysPages) stringAgain(c echo.Context, key string, sent form, err 
 	switch {
 	case errors.As(err, &changed) && changed.Type == "none":
 		name, escaped := inField(key)
-		f.Notice, f.Save, f.Action = "The key is gone: somebody deleted it, or it has expired, while you were editing it. What you typed is still here.", "Create it again", p.url("redis.keys.create")
+		f.Notice = "The key is gone: somebody deleted it, or it has expired, while you were editing it. What you typed is still here."
+		f.Save, f.Action = "Create it again", p.url("redis.keys.create")
 		f.Hidden = []redisview.KeyHidden{{Name: "type", Value: "string"}, {Name: "name", Value: name}, {Name: "empty", Value: "1"}}
 		if escaped != f.Escapes { // both are read in the same way
 			f.Hidden[1].Value = escapeBytes(key)
@@ -185,7 +187,8 @@ func (p *redisKeysPages) stringAgain(c echo.Context, key string, sent form, err 
 			}
 		}
 	case errors.As(err, &changed) && changed.Type != "string":
-		f.Notice, f.See = "The key is a "+kindName(changed.Type)+" now, and no string any more. What you typed is still here.", redisview.KeyLink{Text: "Look at it", URL: p.keyURL("redis.key", key)}
+		f.Notice, f.See = "The key is a "+kindName(changed.Type)+" now, and no string any more. What you typed is still here.",
+			redisview.KeyLink{Text: "Look at it", URL: p.keyURL("redis.key", key)}
 	case changed != nil:
 		f.Notice, f.Save = "Somebody else changed the value while you were editing it. Theirs is above the field, yours in it.", "Save mine over it"
 		now := changed.Current
@@ -202,11 +205,13 @@ func (p *redisKeysPages) stringAgain(c echo.Context, key string, sent form, err 
 	case errors.Is(err, kvdb.ErrAway):
 		f.Notice = "Not saved. " + said.Detail
 	case errors.Is(err, kvdb.ErrUnknown):
-		f.Notice = "It is not known whether this was saved: the server did not answer in time. Save it again to find out: if it was saved, both will be the same."
+		f.Notice = "It is not known whether this was saved: the server did not answer in time. Save it again to find out: if it was saved, both will be " +
+			"the same."
 	default:
 		return err
 	}
-	page := redisview.KeyPage{Page: p.keysPage(c, "Key "+shortKey(key), shortKey(key)), Title: nameText(key), Type: "string", Kind: "string", TTL: "being edited", List: p.url("redis.keys")}
+	page := redisview.KeyPage{Page: p.keysPage(c, "Key "+shortKey(key), shortKey(key)), Title: nameText(key), Type: "string", Kind: "string",
+		TTL: "being edited", List: p.url("redis.keys")}
 	page.Value.Form = &f
 	return render(c, status, redisview.Key(page))
 }
@@ -259,9 +264,11 @@ func (p *redisKeysPages) itemGone(f *redisview.KeyForm, i item, changed *kvdb.Ke
 		f.Notice, f.CanSave = "The key is a "+kindName(changed.Type)+" now, and no "+kindName(i.kind)+" any more. What you typed is still here.", false
 		f.See = redisview.KeyLink{Text: "Look at it", URL: p.keyURL("redis.key", i.key)}
 	case i.kind == "list":
-		f.Notice, f.Save, f.Action = "The list is shorter now, and has nothing at this place. What you typed is still here.", "Add it at the end", p.keyURL("redis.key.add.do", i.key, "type", "list")
+		f.Notice, f.Save, f.Action = "The list is shorter now, and has nothing at this place. What you typed is still here.", "Add it at the end",
+			p.keyURL("redis.key.add.do", i.key, "type", "list")
 	default:
-		f.Notice, f.Save, f.Hidden[0].Value = "Somebody else removed this "+itemWord(i.kind)+" while you were editing it. What you typed is still here.", "Add it again", ""
+		f.Notice, f.Save, f.Hidden[0].Value = "Somebody else removed this "+itemWord(i.kind)+
+			" while you were editing it. What you typed is still here.", "Add it again", ""
 	}
 	if f.Alone || changed.Type != i.kind {
 		f.Alone = true // Cancel leads to the page of the key as it is now

@@ -53,7 +53,8 @@ func (p *redisKeysPages) itemView(key, kind string, e kvdb.Element, may bool, mo
 		name = e.ID
 	}
 	out := redisview.KeyItem{
-		ID: itemDOM(kind, name), Type: kind, Index: decimal(e.Index), EntryID: e.ID, Name: partText(e.Name, most), Value: partText(e.Value, most), Score: e.Score,
+		ID: itemDOM(kind, name), Type: kind, Index: decimal(e.Index), EntryID: e.ID, Name: partText(e.Name, most),
+		Value: partText(e.Value, most), Score: e.Score,
 		Label: short(escapeShown(name)),
 	}
 	if kind == "list" {

@@ -17,8 +17,9 @@ func (p *redisKeysPages) manage(c echo.Context, v kvdb.Value, wrong keyFaults) *
 	key := v.Name
 	name, escaped := inField(key)
 	m := &redisview.KeyManage{
-		TTL: p.keyURL("redis.key.ttl", key), Rename: p.keyURL("redis.key.rename", key), Copy: p.keyURL("redis.key.copy", key), Delete: p.keyURL("redis.key.delete", key),
-		Type: v.Type, HadTTL: v.TTL != kvdb.NoTTL, Expire: redisview.KeyExpire{Unit: "s"}, Escape: escaped,
+		TTL: p.keyURL("redis.key.ttl", key), Rename: p.keyURL("redis.key.rename", key), Copy: p.keyURL("redis.key.copy", key),
+		Delete: p.keyURL("redis.key.delete", key),
+		Type:   v.Type, HadTTL: v.TTL != kvdb.NoTTL, Expire: redisview.KeyExpire{Unit: "s"}, Escape: escaped,
 		RenameTo: ui.FieldProps{ID: "rename-to", Name: "to", Label: "New name", Value: name, Mono: true},
 		CopyTo:   ui.FieldProps{ID: "copy-to", Name: "to", Label: "Name of the copy", Value: name, Mono: true, Hint: "It expires when this one does."},
 	}

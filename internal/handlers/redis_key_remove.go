@@ -40,7 +40,8 @@ func (p *redisKeysPages) renderRemoval(c echo.Context, status int, i item, e kvd
 	}
 	r := redisview.KeyRemoval{
 		Item: p.itemView(i.key, i.kind, e, false, shownValue), Alone: !wantsFragment(c.Request()), Notice: notice, Theirs: theirs,
-		Action: p.keyURL("redis.key.remove.do", i.key, "type", i.kind, "item", i.name), Cancel: p.keyURL("redis.key.item", i.key, "type", i.kind, "item", i.name),
+		Action: p.keyURL("redis.key.remove.do", i.key, "type", i.kind, "item", i.name),
+		Cancel: p.keyURL("redis.key.item", i.key, "type", i.kind, "item", i.name),
 		Hidden: []redisview.KeyHidden{{Name: "seen", Value: seen}, {Name: "back", Value: back}},
 	}
 	if r.Alone {

@@ -66,7 +66,8 @@ func (p *redisKeysPages) stringView(c echo.Context, v kvdb.Value, out *redisview
 	structured := false
 	if whole {
 		trimmed := strings.TrimSpace(v.Text)
-		structured = (strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[")) && utf8.ValidString(trimmed) && json.Indent(&pretty, []byte(trimmed), "", "  ") == nil
+		structured = (strings.HasPrefix(trimmed, "{") || strings.HasPrefix(trimmed, "[")) && utf8.ValidString(trimmed) &&
+			json.Indent(&pretty, []byte(trimmed), "", "  ") == nil
 	}
 	as := query(c, "as")
 	switch {
@@ -90,12 +91,14 @@ func (p *redisKeysPages) stringView(c echo.Context, v kvdb.Value, out *redisview
 	default:
 		out.Text = v.Text
 		if !plainText(v.Text) {
-			out.Text, out.Note = strings.ReplaceAll(escapeBytes(v.Text), `\n`, "\\n\n"), `Shown with escapes, as it has bytes that are no text: \xff is one byte, \\ a backslash.`
+			out.Text, out.Note = strings.ReplaceAll(escapeBytes(v.Text), `\n`, "\\n\n"),
+				`Shown with escapes, as it has bytes that are no text: \xff is one byte, \\ a backslash.`
 		}
 	}
 	for _, view := range []struct{ name, text string }{{"text", "Text"}, {"json", "JSON"}, {"hex", "Hex"}} {
 		if view.name != "json" || structured {
-			out.Views = append(out.Views, redisview.KeyTab{Text: view.text, URL: p.keyURL("redis.key", v.Name, "as", view.name, "cursor", query(c, "cursor")), Current: view.name == as})
+			out.Views = append(out.Views, redisview.KeyTab{Text: view.text, URL: p.keyURL("redis.key", v.Name, "as", view.name, "cursor",
+				query(c, "cursor")), Current: view.name == as})
 		}
 	}
 	if !whole {

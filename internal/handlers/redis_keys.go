@@ -105,7 +105,8 @@ func (p *redisKeysPages) keys(c echo.Context) error {
 		}
 		return render(c, status, redisview.KeyListOf(list))
 	}
-	page := redisview.KeysPage{Page: p.keysPage(c, "Keys"), Filters: p.keyFilters(q), List: list, Tree: redisview.KeyTree{URL: p.url("redis.keys.prefixes", values("prefix", escapeBytes(q.prefix), "type", q.kind))}}
+	page := redisview.KeysPage{Page: p.keysPage(c, "Keys"), Filters: p.keyFilters(q), List: list,
+		Tree: redisview.KeyTree{URL: p.url("redis.keys.prefixes", values("prefix", escapeBytes(q.prefix), "type", q.kind))}}
 	if mayEdit(c) {
 		page.New = p.url("redis.keys.new")
 		match, escaped := inField(q.filter().Match)
@@ -129,7 +130,8 @@ func (p *redisKeysPages) keyFilters(q keysQuery) redisview.KeyFilters {
 	f := redisview.KeyFilters{
 		URL:    p.url("redis.keys"),
 		Search: ui.SearchProps{ID: "filter-match", Name: "match", Label: "Part of a key, or a pattern: user:*", Value: q.text},
-		Type:   ui.SelectProps{ID: "filter-type", Name: "type", Label: "Type", HideLabel: true, Value: q.kind, Options: append([]ui.Option{{Text: "Any type"}}, keyTypes...)},
+		Type: ui.SelectProps{ID: "filter-type", Name: "type", Label: "Type", HideLabel: true, Value: q.kind,
+			Options: append([]ui.Option{{Text: "Any type"}}, keyTypes...)},
 	}
 	if q.prefix != "" {
 		whole := q

@@ -22,7 +22,8 @@ func (p *redisKeysPages) newKeyForm(c echo.Context, f form, kind string, problem
 	}
 	page := redisview.NewKeyPage{
 		Page: p.keysStep(c, "New key", "New key"), Action: p.url("redis.keys.create"), Again: p.url("redis.keys.create"), Type: kind,
-		Key:    ui.FieldProps{ID: "new-name", Name: "name", Label: "Key", Value: f.text("name"), Error: wrong["name"], Mono: true, Autofocus: wrong == nil || wrong["name"] != "", Hint: "Colons make a tree: user:42:name"},
+		Key: ui.FieldProps{ID: "new-name", Name: "name", Label: "Key", Value: f.text("name"), Error: wrong["name"], Mono: true,
+			Autofocus: wrong == nil || wrong["name"] != "", Hint: "Colons make a tree: user:42:name"},
 		Expire: expireOf(f, wrong), Escape: f.has("escapes"), Cancel: p.url("redis.keys"),
 	}
 	for _, t := range keyTypes {
@@ -84,7 +85,8 @@ func (p *redisKeysPages) createKey(c echo.Context) error {
 		if errors.Is(err, errEmptyKey) {
 			said.Status = http.StatusUnprocessableEntity
 		}
-		if said.Status == http.StatusForbidden || said.Status >= http.StatusInternalServerError && !errors.Is(err, kvdb.ErrAway) && !errors.Is(err, kvdb.ErrUnknown) {
+		if said.Status == http.StatusForbidden || said.Status >= http.StatusInternalServerError &&
+			!errors.Is(err, kvdb.ErrAway) && !errors.Is(err, kvdb.ErrUnknown) {
 			return err
 		}
 		return render(c, said.Status, redisview.NewKey(p.newKeyForm(c, f, f.word("type"), err)))

@@ -37,7 +37,8 @@ func (p *redisKeysPages) prefixes(c echo.Context) error {
 	if wantsFragment(c.Request()) {
 		return render(c, http.StatusOK, redisview.KeyTreeOf(tree))
 	}
-	return render(c, http.StatusOK, redisview.KeysTree(redisview.KeysTreePage{Page: p.keysStep(c, "Prefixes", "Prefixes"), Tree: tree, List: p.url("redis.keys", values("prefix", escapeBytes(q.prefix), "type", q.kind))}))
+	return render(c, http.StatusOK, redisview.KeysTree(redisview.KeysTreePage{Page: p.keysStep(c, "Prefixes", "Prefixes"), Tree: tree,
+		List: p.url("redis.keys", values("prefix", escapeBytes(q.prefix), "type", q.kind))}))
 }
 
 func (p *redisKeysPages) keyTree(q keysQuery, level kvdb.Prefixes) redisview.KeyTree {

@@ -125,7 +125,8 @@ func (p *redisInfoPages) jobView(c echo.Context) redisview.Job {
 		all += t.Size
 	}
 	for _, t := range state.Found.Types {
-		v.Types = append(v.Types, redisview.TypeRow{Type: cmp.Or(t.Type, "not known"), Keys: t.Keys, Size: t.Size, Share: int(math.Round(100 * float64(t.Size) / float64(max(all, 1))))})
+		v.Types = append(v.Types, redisview.TypeRow{Type: cmp.Or(t.Type, "not known"), Keys: t.Keys, Size: t.Size,
+			Share: int(math.Round(100 * float64(t.Size) / float64(max(all, 1))))})
 	}
 	for _, k := range state.Found.Keys {
 		row := redisview.BigKeyRow{Name: k.Name, Type: cmp.Or(k.Type, "not known"), Size: k.Size, TTL: "never", Own: k.Own}

@@ -19,7 +19,8 @@ import (
 // shownSlow is how many entries of a server are shown unless one asks for more.
 const shownSlow = 128
 
-// slowLog serves GET /redis/slowlog?limit=&q=&sort=. q is a part of the command, or of the client's name or address; sort is time (the default) or took, with a - before it for the other way round.
+// slowLog serves GET /redis/slowlog?limit=&q=&sort=. q is a part of the command, or of the client's name or address; sort is time (the default) or
+// took, with a - before it for the other way round.
 func (p *redisInfoPages) slowLog(c echo.Context) error {
 	limit, err := strconv.Atoi(cmp.Or(query(c, "limit"), strconv.Itoa(shownSlow)))
 	if err != nil {
@@ -55,7 +56,8 @@ func (p *redisInfoPages) slowLog(c echo.Context) error {
 	case log.Threshold < 0:
 		v.Off = "The slow log is off. CONFIG SET slowlog-log-slower-than 10000 has the server remember what takes longer than 10 ms."
 	default:
-		v.Note = fmt.Sprintf("Remembered is what takes longer than %s, without the time to wait and to send, the last %s. CONFIG SET slowlog-log-slower-than (µs) and slowlog-max-len change that.",
+		v.Note = fmt.Sprintf("Remembered is what takes longer than %s, without the time to wait and to send, the last %s. CONFIG SET "+
+			"slowlog-log-slower-than (µs) and slowlog-max-len change that.",
 			lastingText(log.Threshold), plural(log.MaxLen, "command"))
 	}
 	for _, e := range log.Entries {
@@ -105,10 +107,14 @@ func (p *redisInfoPages) slowSort(c echo.Context, sort, column string) redisview
 
 // latencyMeanings are the events that people meet most.
 var latencyMeanings = map[string]string{
-	"command": "a command that is not fast by nature", "fast-command": "a command that should be fast: the machine was busy", "fork": "the fork for a snapshot or a rewrite",
-	"expire-cycle": "removing keys that expired", "eviction-cycle": "throwing keys away, as memory was full", "eviction-del": "deleting keys that were thrown away", "aof-write": "writing the append-only file",
-	"aof-fsync-always": "bringing the append-only file to disk", "aof-write-pending-fsync": "waiting for the disk", "aof-write-active-child": "writing the append-only file while a snapshot is being written",
-	"aof-write-alone": "writing the append-only file", "aof-fstat": "asking for the size of the append-only file", "rdb-unlink-temp-file": "removing a file", "active-defrag-cycle": "defragmentation", "rename": "replacing a file",
+	"command": "a command that is not fast by nature", "fast-command": "a command that should be fast: the machine was busy",
+	"fork":         "the fork for a snapshot or a rewrite",
+	"expire-cycle": "removing keys that expired", "eviction-cycle": "throwing keys away, as memory was full",
+	"eviction-del": "deleting keys that were thrown away", "aof-write": "writing the append-only file",
+	"aof-fsync-always": "bringing the append-only file to disk", "aof-write-pending-fsync": "waiting for the disk",
+	"aof-write-active-child": "writing the append-only file while a snapshot is being written",
+	"aof-write-alone":        "writing the append-only file", "aof-fstat": "asking for the size of the append-only file",
+	"rdb-unlink-temp-file": "removing a file", "active-defrag-cycle": "defragmentation", "rename": "replacing a file",
 	"aof-rename": "replacing the append-only file",
 }
 
@@ -118,12 +124,14 @@ func latencyView(l kvdb.LatencyMonitor) redisview.Latency {
 	case !l.Known:
 		v.Note = "Redis does not tell this user whether its latency monitor is on (CONFIG GET latency-monitor-threshold)."
 	case l.Threshold == 0:
-		v.Note = "It is off. CONFIG SET latency-monitor-threshold 100 has the server remember all work that takes longer than 100 ms, also its own: forks, the disk, expiry."
+		v.Note = "It is off. CONFIG SET latency-monitor-threshold 100 has the server remember all work that takes longer than 100 ms, also its own: " +
+			"forks, the disk, expiry."
 	default:
 		v.Note = "It remembers all work that takes longer than " + lastingText(l.Threshold) + "."
 	}
 	for _, e := range l.Events {
-		v.Rows = append(v.Rows, redisview.LatencyRow{Name: e.Name, Meaning: latencyMeanings[e.Name], Node: e.Node, At: e.At, Last: lastingText(e.Last), Max: lastingText(e.Max)})
+		v.Rows = append(v.Rows, redisview.LatencyRow{Name: e.Name, Meaning: latencyMeanings[e.Name], Node: e.Node, At: e.At,
+			Last: lastingText(e.Last), Max: lastingText(e.Max)})
 	}
 	return v
 }
@@ -133,7 +141,8 @@ const resetWord = "SLOWLOG"
 
 func (p *redisInfoPages) slowResetPage(c echo.Context, status int, fault string) error {
 	v := redisview.ConfirmPage{Confirm: redisview.Confirmation{
-		Title: "Empty the slow log", Text: "The servers forget all commands that were slow (SLOWLOG RESET). Nothing else changes.", Word: resetWord, Error: fault,
+		Title: "Empty the slow log", Text: "The servers forget all commands that were slow (SLOWLOG RESET). Nothing else changes.", Word: resetWord,
+		Error:  fault,
 		Action: p.url("redis.slowlog.reset"), Button: "Empty the slow log", Cancel: p.url("redis.slowlog"),
 	}}
 	v.Page = p.page(c, v.Confirm.Title, p.crumbs("redis.slowlog", "Empty")...)

@@ -103,7 +103,8 @@ func chartColumns(points []stats.Point, step stats.Step, loc *time.Location) []s
 		if pt.Usage == 0 {
 			words += ": no calls"
 		} else {
-			words += ": " + plural(pt.Usage, "call") + ", mean " + msText(pt.Mean) + " ms, p50 " + msText(pt.P50) + ", p95 " + msText(pt.P95) + ", p99 " + msText(pt.P99) + " ms"
+			words += ": " + plural(pt.Usage, "call") + ", mean " + msText(pt.Mean) + " ms, p50 " + msText(pt.P50) + ", p95 " +
+				msText(pt.P95) + ", p99 " + msText(pt.P99) + " ms"
 			if pt.Failed > 0 {
 				words += ", " + decimal(pt.Failed) + " failed"
 			}

@@ -76,7 +76,8 @@ func (p *statsPages) trendCSV(c echo.Context, name string, points []stats.Point)
 func (p *statsPages) slowCSV(c echo.Context, calls []stats.SlowCall) error {
 	rows := [][]string{{"service", "duration_ms", "at", "cid", "failed"}}
 	for _, call := range calls {
-		rows = append(rows, []string{call.Service, strconv.FormatFloat(inMS(call.Took), 'f', -1, 64), call.At.UTC().Format(time.RFC3339Nano), call.CID, strconv.FormatBool(call.Failed)})
+		rows = append(rows, []string{call.Service, strconv.FormatFloat(inMS(call.Took), 'f', -1, 64), call.At.UTC().Format(time.RFC3339Nano),
+			call.CID, strconv.FormatBool(call.Failed)})
 	}
 	return p.csvFile(c, "slow-calls", rows)
 }

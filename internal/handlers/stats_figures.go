@@ -86,7 +86,8 @@ func (p *statsPages) figures(c echo.Context, page statsPage) error {
 	if wantsFragment(c.Request()) {
 		return render(c, http.StatusOK, statsview.FiguresPart(v))
 	}
-	view := statsview.FiguresPage{Title: page.title, Settings: p.url("stats.settings"), Zone: zoneText(c), Controls: p.controls(&l), Figures: v, Notices: p.statsNotices(ctx)}
+	view := statsview.FiguresPage{Title: page.title, Settings: p.url("stats.settings"), Zone: zoneText(c), Controls: p.controls(&l),
+		Figures: v, Notices: p.statsNotices(ctx)}
 	view.Page = p.page(c, page.title, p.crumbs(page.route)...)
 	return render(c, l.status(), statsview.FiguresOf(view))
 }
@@ -160,7 +161,8 @@ func (p *statsPages) allChart(l *look, t trend, r stats.ServicesReport) statsvie
 		{Name: "p95", Value: msText(r.All.P95), Kind: "second", Points: figureLine(t.points, 0, p95Of)},
 	}
 	if l.before != nil {
-		props.Series = append(props.Series, statsview.Series{Name: "mean, " + l.compareText(), Kind: "before", Points: figureLine(t.before, t.later, meanOf)})
+		props.Series = append(props.Series, statsview.Series{Name: "mean, " + l.compareText(), Kind: "before",
+			Points: figureLine(t.before, t.later, meanOf)})
 	}
 	return p.trendChart(l, t, props)
 }
@@ -272,17 +274,22 @@ func (p *statsPages) listNotes(l *look, r stats.ServicesReport) []string {
 func (p *statsPages) noServices(l *look, o stats.ServicesOptions, set stats.Settings, r stats.ServicesReport) *statsview.Nothing {
 	switch {
 	case o.Filter != "":
-		return &statsview.Nothing{Icon: "search-x", Title: "No service matches", Text: "No service that was called in this time has “" + o.Filter + "” in its name.", Do: statsview.Link{Text: "Show all", URL: p.here(l, "q", "")}}
+		return &statsview.Nothing{Icon: "search-x", Title: "No service matches",
+			Text: "No service that was called in this time has “" + o.Filter + "” in its name.", Do: statsview.Link{Text: "Show all", URL: p.here(l, "q", "")}}
 	case o.Which != stats.Which{}:
-		return &statsview.Nothing{Icon: "circle-check", Title: "None of them", Text: "No service that was called in this time is one of those.", Do: statsview.Link{Text: "Show all", URL: p.here(l, "which", "")}}
+		return &statsview.Nothing{Icon: "circle-check", Title: "None of them", Text: "No service that was called in this time is one of those.",
+			Do: statsview.Link{Text: "Show all", URL: p.here(l, "which", "")}}
 	case r.Hidden > 0:
-		return &statsview.Nothing{Icon: "chart-line", Title: "Only webadmin's own services were called", Text: "No other was called in this time.", Do: statsview.Link{Text: "Show them", URL: p.here(l, "own", "1")}}
+		return &statsview.Nothing{Icon: "chart-line", Title: "Only webadmin's own services were called", Text: "No other was called in this time.",
+			Do: statsview.Link{Text: "Show them", URL: p.here(l, "own", "1")}}
 	case !set.Recording:
-		return &statsview.Nothing{Icon: "chart-line", Title: "Nothing was recorded", Text: "Recording is switched off.", Do: statsview.Link{Text: "Settings", URL: p.url("stats.settings")}}
+		return &statsview.Nothing{Icon: "chart-line", Title: "Nothing was recorded", Text: "Recording is switched off.",
+			Do: statsview.Link{Text: "Settings", URL: p.url("stats.settings")}}
 	}
 	return &statsview.Nothing{
 		Icon: "chart-line", Title: "No calls in this time",
-		Text: "Translations, runs of programs and invocations count themselves. Other servers post theirs: POST /api/v1/stats/record.", Do: statsview.Link{Text: "API", URL: p.url("api.docs")},
+		Text: "Translations, runs of programs and invocations count themselves. Other servers post theirs: POST /api/v1/stats/record.",
+		Do:   statsview.Link{Text: "API", URL: p.url("api.docs")},
 	}
 }
 
@@ -290,17 +297,21 @@ func (p *statsPages) noServices(l *look, o stats.ServicesOptions, set stats.Sett
 func (p *statsPages) statsNotices(ctx context.Context) []statsview.Notice {
 	var out []statsview.Notice
 	if set, err := p.Stats.Settings(ctx); err == nil && !set.Recording {
-		out = append(out, statsview.Notice{Kind: "warning", Text: "Recording is switched off: nothing that happens now is counted.", Do: statsview.Link{Text: "Settings", URL: p.url("stats.settings")}})
+		out = append(out, statsview.Notice{Kind: "warning", Text: "Recording is switched off: nothing that happens now is counted.",
+			Do: statsview.Link{Text: "Settings", URL: p.url("stats.settings")}})
 	}
 	n := p.Stats.Counters()
 	if n.LastErr != "" {
-		out = append(out, statsview.Notice{Kind: "warning", Text: "What was measured last could not be written yet: " + strings.TrimSuffix(n.LastErr, ".") + ". " + plural(n.Waiting, "sample") + " wait."})
+		out = append(out, statsview.Notice{Kind: "warning", Text: "What was measured last could not be written yet: " +
+			strings.TrimSuffix(n.LastErr, ".") + ". " + plural(n.Waiting, "sample") + " wait."})
 	}
 	if n.Dropped > 0 {
-		out = append(out, statsview.Notice{Kind: "warning", Text: plural(n.Dropped, "sample") + " found no room while Redis was away, and are missing here (in this process, since it started)."})
+		out = append(out, statsview.Notice{Kind: "warning", Text: plural(n.Dropped, "sample") +
+			" found no room while Redis was away, and are missing here (in this process, since it started)."})
 	}
 	if n.Unknown > 0 {
-		out = append(out, statsview.Notice{Kind: "warning", Text: "Of " + plural(n.Unknown, "sample") + " nobody knows whether Redis has counted them: no answer came. They were not sent twice (in this process, since it started)."})
+		out = append(out, statsview.Notice{Kind: "warning", Text: "Of " + plural(n.Unknown, "sample") +
+			" nobody knows whether Redis has counted them: no answer came. They were not sent twice (in this process, since it started)."})
 	}
 	return out
 }
@@ -324,11 +335,13 @@ func marksOf(f stats.ServiceFigures, set stats.Settings) []statsview.Badge {
 	var out []statsview.Badge
 	if f.Attention.Slow {
 		limit := lastingText(set.SlowMean)
-		out = append(out, statsview.Badge{Kind: "error", Text: "over " + limit, Meaning: "Its mean is over " + limit + ", from where on services are marked"})
+		out = append(out, statsview.Badge{Kind: "error", Text: "over " + limit,
+			Meaning: "Its mean is over " + limit + ", from where on services are marked"})
 	}
 	if f.Attention.Slower && f.Attention.LastWeek > 0 {
 		times := figureText(float64(f.Mean) / float64(f.Attention.LastWeek))
-		out = append(out, statsview.Badge{Kind: "warning", Text: times + " × last week", Meaning: "A week before, its mean was " + msText(f.Attention.LastWeek) + " ms"})
+		out = append(out, statsview.Badge{Kind: "warning", Text: times + " × last week",
+			Meaning: "A week before, its mean was " + msText(f.Attention.LastWeek) + " ms"})
 	}
 	if f.Internal {
 		out = append(out, statsview.Badge{Kind: "plain", Text: "webadmin", Meaning: "A service of webadmin itself"})
@@ -363,11 +376,13 @@ func (p *statsPages) mainTable(l *look, r stats.ServicesReport, o stats.Services
 	t.Heads = append(t.Heads, share, sparkHead(l, calls))
 	for _, f := range r.Items {
 		row := p.row(l, f, set)
-		row.Cells = []statsview.Cell{callsColumn.cell(f.Figures, f.Before, false), rateColumn.cell(f.Figures, f.Before, false), meanColumn.cell(f.Figures, f.Before, false)}
+		row.Cells = []statsview.Cell{callsColumn.cell(f.Figures, f.Before, false), rateColumn.cell(f.Figures, f.Before, false),
+			meanColumn.cell(f.Figures, f.Before, false)}
 		if l.before != nil {
 			row.Cells = append(row.Cells, meanColumn.change(f.Figures, f.Before))
 		}
-		row.Cells = append(row.Cells, p95Column.cell(f.Figures, f.Before, false), p99Column.cell(f.Figures, f.Before, false), failedColumn.cell(f.Figures, f.Before, false),
+		row.Cells = append(row.Cells, p95Column.cell(f.Figures, f.Before, false), p99Column.cell(f.Figures, f.Before, false),
+			failedColumn.cell(f.Figures, f.Before, false),
 			timeShareColumn.bar(f.Figures, f.Before), sparkCell(f, calls))
 		t.Rows = append(t.Rows, row)
 	}
@@ -377,7 +392,8 @@ func (p *statsPages) mainTable(l *look, r stats.ServicesReport, o stats.Services
 // allFigures has a column for each figure, and below each number how it has changed.
 func (p *statsPages) allFigures(l *look, r stats.ServicesReport, o stats.ServicesOptions, set stats.Settings) statsview.Table {
 	t := statsview.Table{ID: "all", Caption: "Services with all figures", Heads: []statsview.Head{{Text: "Service"}}}
-	columns := []figureColumn{callsColumn, rateColumn, meanColumn, minColumn, maxColumn, p50Column, p95Column, p99Column, failedColumn, callShareColumn, timeShareColumn}
+	columns := []figureColumn{callsColumn, rateColumn, meanColumn, minColumn, maxColumn, p50Column, p95Column, p99Column,
+		failedColumn, callShareColumn, timeShareColumn}
 	for _, x := range columns {
 		t.Heads = append(t.Heads, p.sortable(l, x, o))
 	}
@@ -414,7 +430,8 @@ func (p *statsPages) slowestTable(l *look, r stats.ServicesReport, set stats.Set
 
 // mostUsedTable is the right one of two.
 func (p *statsPages) mostUsedTable(l *look, r stats.ServicesReport, set stats.Settings) statsview.Table {
-	t := statsview.Table{ID: "most-used", Title: "Most used", Caption: "The most used services", Heads: []statsview.Head{{Text: "Service"}, callsColumn.head}}
+	t := statsview.Table{ID: "most-used", Title: "Most used", Caption: "The most used services",
+		Heads: []statsview.Head{{Text: "Service"}, callsColumn.head}}
 	if l.before != nil {
 		t.Heads = append(t.Heads, statsview.Head{Text: "Change", Meaning: "How the number of calls has changed from " + l.compareText()})
 	}
@@ -426,7 +443,8 @@ func (p *statsPages) mostUsedTable(l *look, r stats.ServicesReport, set stats.Se
 		row.Marks = slices.DeleteFunc(row.Marks, func(b statsview.Badge) bool { return b.Kind != "plain" }) // those are about its slowness
 		if f.Attention.Busy {
 			limit := percentText(set.BusyShare)
-			row.Marks = append(row.Marks, statsview.Badge{Kind: "info", Text: "over " + limit, Meaning: "It has more than " + limit + " of all calls, from where on services are marked"})
+			row.Marks = append(row.Marks, statsview.Badge{Kind: "info", Text: "over " + limit,
+				Meaning: "It has more than " + limit + " of all calls, from where on services are marked"})
 		}
 		row.Cells = append(row.Cells, callsColumn.cell(f.Figures, f.Before, false))
 		if l.before != nil {

@@ -275,7 +275,8 @@ func (l *look) compareText() string {
 
 // compareNames are the choices of what to compare with, by the value in the address.
 func (l *look) compareNames() map[string]string {
-	names := map[string]string{"before": l.period.before, "day": "a day before", "week": "a week before", "month": "a month before", "year": "a year before"}
+	names := map[string]string{"before": l.period.before, "day": "a day before", "week": "a week before",
+		"month": "a month before", "year": "a year before"}
 	for _, same := range []stats.Span{stats.SpanDay, stats.SpanWeek, stats.SpanMonth, stats.SpanYear} {
 		if same == l.period.unit {
 			delete(names, string(same)) // it is the one before
@@ -315,14 +316,16 @@ func (p *statsPages) controls(l *look) statsview.Controls {
 	}
 	v.Range = statsview.Menu{ID: "range", Label: "Time", Now: l.text()}
 	for _, x := range l.page.periods {
-		v.Range.Choices = append(v.Range.Choices, statsview.Choice{Text: x.text, URL: p.here(l, "period", x.name, "from", "", "to", "", "cfrom", "", "cto", ""), Current: !l.fixed && x.name == l.period.name})
+		v.Range.Choices = append(v.Range.Choices, statsview.Choice{Text: x.text,
+			URL: p.here(l, "period", x.name, "from", "", "to", "", "cfrom", "", "cto", ""), Current: !l.fixed && x.name == l.period.name})
 	}
 	v.Range.Choices = append(v.Range.Choices, statsview.Choice{Text: ownTime.text, URL: p.here(l, "period", ownTime.name), Current: l.fixed})
 	v.Compare = &statsview.Menu{ID: "compare", Label: "Compared with", Now: l.compareText()}
 	names := l.compareNames()
 	for _, name := range []string{"before", "day", "week", "month", "year"} {
 		if names[name] != "" {
-			v.Compare.Choices = append(v.Compare.Choices, statsview.Choice{Text: names[name], URL: p.here(l, "compare", name, "cfrom", "", "cto", ""), Current: l.before != nil && name == l.compare})
+			v.Compare.Choices = append(v.Compare.Choices, statsview.Choice{Text: names[name], URL: p.here(l, "compare", name, "cfrom", "", "cto", ""),
+				Current: l.before != nil && name == l.compare})
 		}
 	}
 	v.Compare.Choices = append(v.Compare.Choices,
@@ -376,7 +379,8 @@ func (p *statsPages) ownRange(l *look) *statsview.OwnRange {
 		if typed := l.asked.Get(name); typed != "" && l.wrong[name] != "" {
 			value = typed
 		}
-		return ui.FieldProps{ID: "own-" + name, Name: name, Label: label + " (" + l.loc.String() + ")", Type: "datetime-local", Value: value, Error: l.wrong[name], Required: true}
+		return ui.FieldProps{ID: "own-" + name, Name: name, Label: label + " (" + l.loc.String() + ")", Type: "datetime-local", Value: value,
+			Error: l.wrong[name], Required: true}
 	}
 	v.From, v.To = field(fromName, "From", shown.From), field(toName, "To", shown.To)
 	return v

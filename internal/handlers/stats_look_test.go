@@ -20,7 +20,8 @@ func zone(t *testing.T, name string) *time.Location {
 
 func TestFigureText(t *testing.T) {
 	t.Parallel()
-	for v, want := range map[float64]string{0: "0", .001: "<0.01", .334: "0.33", .4: "0.4", 1: "1", 5.12: "5.1", 99.94: "99.9", 99.96: "100", 412.4: "412", 1960: "1,960"} {
+	for v, want := range map[float64]string{0: "0", .001: "<0.01", .334: "0.33", .4: "0.4", 1: "1", 5.12: "5.1", 99.94: "99.9",
+		99.96: "100", 412.4: "412", 1960: "1,960"} {
 		if got := figureText(v); got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)
 		}

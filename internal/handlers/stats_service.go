@@ -45,7 +45,8 @@ func (p *statsPages) service(c echo.Context) error {
 }
 
 func (p *statsPages) renderService(c echo.Context, status int, l *look, part statsview.ServiceLive, name string) error {
-	v := statsview.ServicePage{Name: name, Facts: p.factsOf(c.Request().Context(), name), Zone: zoneText(c), Controls: p.controls(l), Live: part, Notices: p.statsNotices(c.Request().Context())}
+	v := statsview.ServicePage{Name: name, Facts: p.factsOf(c.Request().Context(), name), Zone: zoneText(c), Controls: p.controls(l), Live: part,
+		Notices: p.statsNotices(c.Request().Context())}
 	v.Page = p.page(c, v.Name, p.crumbs(trendsPage.route, v.Name)...)
 	return render(c, status, statsview.Service(v))
 }
@@ -61,7 +62,8 @@ func (p *statsPages) factsOf(ctx context.Context, name string) []statsview.Link 
 	case p.programGone(ctx, name):
 		facts = append(facts, statsview.Link{Text: "There is no program " + program + " any more", URL: p.url("lua.program", program)})
 	default:
-		facts = append(facts, statsview.Link{Text: "The program " + program, URL: p.url("lua.program", program)}, statsview.Link{Text: "Its last runs", URL: p.url("lua.runs", program)})
+		facts = append(facts, statsview.Link{Text: "The program " + program, URL: p.url("lua.program", program)},
+			statsview.Link{Text: "Its last runs", URL: p.url("lua.runs", program)})
 	}
 	if broker.CheckName("service", name) == nil {
 		if _, err := p.Broker.Service(ctx, name); err == nil {
@@ -72,7 +74,8 @@ func (p *statsPages) factsOf(ctx context.Context, name string) []statsview.Link 
 		return facts
 	}
 	if waiting, ok := strings.CutPrefix(name, stats.WaitPrefix); ok && waiting != "" {
-		return []statsview.Link{{Text: "How long invocations of " + waiting + " waited for a worker", URL: p.url(servicePage.route, values("name", waiting))}}
+		return []statsview.Link{{Text: "How long invocations of " + waiting + " waited for a worker",
+			URL: p.url(servicePage.route, values("name", waiting))}}
 	}
 	switch {
 	case name == "translate":
@@ -154,7 +157,8 @@ func (p *statsPages) serviceCharts(l *look, t trend, all stats.Figures) []statsv
 		{Name: "in all", Value: decimal(all.Failed), Kind: "failed", Points: figureLine(t.points, 0, failures)},
 	}}
 	if l.before != nil {
-		latency.Series = append(latency.Series, statsview.Series{Name: "p95, " + l.compareText(), Kind: "before", Points: figureLine(t.before, t.later, p95Of)})
+		latency.Series = append(latency.Series, statsview.Series{Name: "p95, " + l.compareText(), Kind: "before",
+			Points: figureLine(t.before, t.later, p95Of)})
 		calls.Series = append(calls.Series, statsview.Series{Name: l.compareText(), Kind: "before", Points: figureLine(t.before, t.later, rate)})
 		failed.Series = append(failed.Series, statsview.Series{Name: l.compareText(), Kind: "before", Points: figureLine(t.before, t.later, failures)})
 	}
@@ -167,7 +171,8 @@ const mostPeriods = 200
 // periods is the table below the charts, the newest first. A name leads nearer.
 func (p *statsPages) periods(l *look, t trend) statsview.Table {
 	nouns := map[stats.Step]string{stats.StepMinute: "Minute", stats.StepHour: "Hour", stats.StepDay: "Day"}
-	table := statsview.Table{ID: "periods", Title: "By the " + strings.ToLower(nouns[t.step]), Caption: "Figures of each " + strings.ToLower(nouns[t.step]), Heads: []statsview.Head{{Text: nouns[t.step]}}}
+	table := statsview.Table{ID: "periods", Title: "By the " + strings.ToLower(nouns[t.step]),
+		Caption: "Figures of each " + strings.ToLower(nouns[t.step]), Heads: []statsview.Head{{Text: nouns[t.step]}}}
 	columns := []figureColumn{callsColumn, rateColumn, meanColumn, minColumn, maxColumn, p50Column, p95Column, p99Column, failedColumn}
 	for _, x := range columns {
 		table.Heads = append(table.Heads, x.head)
@@ -205,7 +210,8 @@ func (p *statsPages) thresholdForm(c echo.Context, name string) (f statsview.Thr
 	} else {
 		f.Note += "; there is none."
 	}
-	f.Value = ui.FieldProps{Name: "ms", Label: "Slow from (ms)", Type: "number", Placeholder: placeholderMS(general), Attrs: map[string]any{"min": "0", "step": "any"}}
+	f.Value = ui.FieldProps{Name: "ms", Label: "Slow from (ms)", Type: "number", Placeholder: placeholderMS(general),
+		Attrs: map[string]any{"min": "0", "step": "any"}}
 	if own > 0 {
 		f.Value.Value = strconv.FormatFloat(inMS(own), 'f', -1, 64)
 	}

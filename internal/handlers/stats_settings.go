@@ -27,10 +27,14 @@ var keeping = []struct {
 	value              func(*stats.Settings) *time.Duration
 	memory             func(stats.ResolutionMemory) int64
 }{
-	{"minutes", "By the minute", "hours", time.Hour, func(s *stats.Settings) *time.Duration { return &s.Minutes }, func(m stats.ResolutionMemory) int64 { return m.Minutes }},
-	{"hours", "By the hour", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Hours }, func(m stats.ResolutionMemory) int64 { return m.Hours }},
-	{"days", "By the day", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Days }, func(m stats.ResolutionMemory) int64 { return m.Days }},
-	{"months", "By the month", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Months }, func(m stats.ResolutionMemory) int64 { return m.Months }},
+	{"minutes", "By the minute", "hours", time.Hour, func(s *stats.Settings) *time.Duration { return &s.Minutes },
+		func(m stats.ResolutionMemory) int64 { return m.Minutes }},
+	{"hours", "By the hour", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Hours },
+		func(m stats.ResolutionMemory) int64 { return m.Hours }},
+	{"days", "By the day", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Days },
+		func(m stats.ResolutionMemory) int64 { return m.Days }},
+	{"months", "By the month", "days", oneDay, func(s *stats.Settings) *time.Duration { return &s.Months },
+		func(m stats.ResolutionMemory) int64 { return m.Months }},
 }
 
 // settings serves GET /stats/settings.
@@ -46,14 +50,16 @@ func (p *statsPages) settings(c echo.Context) error {
 func (p *statsPages) settingsForm(c echo.Context, set stats.Settings) statsview.SettingsForm {
 	fixed := !mayAdmin(c)
 	f := statsview.SettingsForm{
-		Version:   strconv.FormatInt(set.Version, 10),
-		Recording: ui.CheckProps{Name: "recording", Label: "Count what happens", Checked: set.Recording, Disabled: fixed, Hint: "Switched off, nothing is counted, and what was counted stays as long as it is kept."},
+		Version: strconv.FormatInt(set.Version, 10),
+		Recording: ui.CheckProps{Name: "recording", Label: "Count what happens", Checked: set.Recording, Disabled: fixed,
+			Hint: "Switched off, nothing is counted, and what was counted stays as long as it is kept."},
 	}
 	if !fixed {
 		f.Action = p.url("stats.settings.save")
 	}
 	number := func(name, label, value, hint string) ui.FieldProps {
-		return ui.FieldProps{Name: name, Label: label, Value: value, Hint: hint, Type: "number", ReadOnly: fixed, Attrs: map[string]any{"min": "0", "step": "any", "size": "8"}}
+		return ui.FieldProps{Name: name, Label: label, Value: value, Hint: hint, Type: "number", ReadOnly: fixed,
+			Attrs: map[string]any{"min": "0", "step": "any", "size": "8"}}
 	}
 	for _, k := range keeping {
 		f.Keep = append(f.Keep, number(k.field, k.label+" ("+k.unit+")", inUnits(*k.value(&set), k.of), ""))
@@ -83,16 +89,19 @@ func (p *statsPages) settingsPage(c echo.Context, status int, set stats.Settings
 	}
 	for _, k := range keeping {
 		each := k.memory(m.Each)
-		v.Memory = append(v.Memory, statsview.MemoryRow{Name: k.label, Kept: lastingText(*k.value(&set)), PerService: byteSize(each), All: byteSize(each * int64(m.Services))})
+		v.Memory = append(v.Memory, statsview.MemoryRow{Name: k.label, Kept: lastingText(*k.value(&set)), PerService: byteSize(each),
+			All: byteSize(each * int64(m.Services))})
 	}
 	v.Memory = append(v.Memory, statsview.MemoryRow{Name: "Together", PerService: byteSize(m.PerService), All: byteSize(m.Full)})
-	v.MemoryNote = "At most: of services that are called in every minute of all that time. Now " + plural(int64(m.Services), "service") + " use about " + byteSize(m.Used) + "."
+	v.MemoryNote = "At most: of services that are called in every minute of all that time. Now " + plural(int64(m.Services), "service") +
+		" use about " + byteSize(m.Used) + "."
 	list, err := p.Stats.Thresholds(ctx)
 	if err != nil {
 		return err
 	}
 	for _, t := range list {
-		v.Thresholds = append(v.Thresholds, statsview.ThresholdRow{Service: t.Service, URL: p.url(servicePage.route, values("name", t.Service)), Took: lastingText(t.Took)})
+		v.Thresholds = append(v.Thresholds, statsview.ThresholdRow{Service: t.Service,
+			URL: p.url(servicePage.route, values("name", t.Service)), Took: lastingText(t.Took)})
 	}
 	if mayAdmin(c) {
 		v.Delete = p.deleteForm(c, stats.Range{From: p.Now().Add(-time.Hour), To: p.Now()}, nil)
@@ -124,7 +133,8 @@ func (p *statsPages) saveSettings(c echo.Context) error {
 	}
 	set, err := readSettings(f, now)
 	if err == nil && f.word("do") == "estimate" {
-		return p.settingsPage(c, http.StatusOK, set, p.settingsAgain(c, f, nil), statsview.Notice{Kind: "info", Text: "This is what it would cost. Nothing has been saved."})
+		return p.settingsPage(c, http.StatusOK, set, p.settingsAgain(c, f, nil),
+			statsview.Notice{Kind: "info", Text: "This is what it would cost. Nothing has been saved."})
 	}
 	if err == nil {
 		err = p.audited(c, verbStatsSettings, "statistics", func() (before, after string, err error) {
@@ -136,7 +146,8 @@ func (p *statsPages) saveSettings(c echo.Context) error {
 	if errors.As(err, &stale) {
 		form := p.settingsAgain(c, f, nil)
 		form.Version = strconv.FormatInt(stale.Current.Version, 10)
-		text := stale.Current.UpdatedBy + " has changed the settings since you opened them: " + settingsText(stale.Current) + ". Below is what you typed; saving it now replaces theirs."
+		text := stale.Current.UpdatedBy + " has changed the settings since you opened them: " + settingsText(stale.Current) +
+			". Below is what you typed; saving it now replaces theirs."
 		return p.settingsPage(c, http.StatusConflict, stale.Current, form, statsview.Notice{Kind: "warning", Text: text})
 	}
 	if wrong, ok := faultsOf(err); ok {
@@ -194,7 +205,8 @@ func settingsText(s stats.Settings) string {
 	for _, k := range keeping {
 		text += fmt.Sprintf(", %s %s", k.field, lastingText(*k.value(&s)))
 	}
-	return text + fmt.Sprintf(", marks from a mean of %s and a share of %s, slow from %s", lastingText(s.SlowMean), percentText(s.BusyShare), lastingText(s.Threshold))
+	return text + fmt.Sprintf(", marks from a mean of %s and a share of %s, slow from %s", lastingText(s.SlowMean),
+		percentText(s.BusyShare), lastingText(s.Threshold))
 }
 
 // deleteForm asks which range to delete.
@@ -205,11 +217,13 @@ func (p *statsPages) deleteForm(c echo.Context, r stats.Range, wrong faults) *st
 		if wrong[name] != "" {
 			value = query(c, name)
 		}
-		return ui.FieldProps{ID: "delete-" + name, Name: name, Label: label + " (" + loc.String() + ")", Type: "datetime-local", Value: value, Error: wrong[name], Required: true}
+		return ui.FieldProps{ID: "delete-" + name, Name: name, Label: label + " (" + loc.String() + ")", Type: "datetime-local",
+			Value: value, Error: wrong[name], Required: true}
 	}
 	return &statsview.DeleteForm{
 		URL: p.url("stats.ask"), From: field("from", "From", r.From), To: field("to", "To", r.To),
-		Service: ui.FieldProps{ID: "delete-service", Name: "service", Label: "Only the service", Placeholder: "all services", Value: query(c, "service"), Mono: true},
+		Service: ui.FieldProps{ID: "delete-service", Name: "service", Label: "Only the service", Placeholder: "all services",
+			Value: query(c, "service"), Mono: true},
 	}
 }
 
@@ -239,14 +253,17 @@ func (p *statsPages) deletePage(c echo.Context, status int, r stats.Range, name,
 	loc := zoneOf(c.Request())
 	text := "There are no calls from " + deletedText(r, name, loc) + "."
 	if count > 0 {
-		text = plural(count, "call") + " from " + deletedText(r, name, loc) + " would be forgotten, with their slow calls. This can't be undone. Where statistics are kept by the hour, day or month only, all of those that the time touches wholly are deleted."
+		text = plural(count, "call") + " from " + deletedText(r, name, loc) +
+			" would be forgotten, with their slow calls. This can't be undone. Where statistics are kept by the hour, day or month only, all of those that " +
+			"the time touches wholly are deleted."
 	}
 	v := statsview.DeletePage{
 		Text: text, Nothing: count == 0, Action: p.url("stats.delete"), Cancel: p.url("stats.settings"),
 		Hidden:  [][2]string{{"from", linkTime(r.From)}, {"to", linkTime(r.To)}, {"service", name}},
 		Confirm: ui.FieldProps{Name: "confirm", Label: "Type " + deleteWord + " to confirm", Error: fault, Mono: true, Required: true, Autofocus: true},
 	}
-	v.Page = p.page(c, "Delete statistics", append(p.crumbs(trendsPage.route)[:1], layout.Crumb{Text: "Settings", URL: p.url("stats.settings")}, layout.Crumb{Text: "Delete"})...)
+	v.Page = p.page(c, "Delete statistics", append(p.crumbs(trendsPage.route)[:1],
+		layout.Crumb{Text: "Settings", URL: p.url("stats.settings")}, layout.Crumb{Text: "Delete"})...)
 	return render(c, status, statsview.Delete(v))
 }
 
@@ -300,6 +317,8 @@ func (p *statsPages) deleteRange(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	text := "Deleted " + plural(gone.Calls, "call") + " of " + plural(int64(gone.Services), "service") + " and " + plural(gone.Slow, "slow call") + ", from " + deletedText(gone.Range, name, l.loc) + "."
-	return p.done(c, p.url("stats.settings"), ui.ToastProps{Kind: "success", Text: text, LinkText: "Audit record", LinkURL: p.url("audit", values("verb", verbStatsDelete))})
+	text := "Deleted " + plural(gone.Calls, "call") + " of " + plural(int64(gone.Services), "service") + " and " + plural(gone.Slow, "slow call") +
+		", from " + deletedText(gone.Range, name, l.loc) + "."
+	return p.done(c, p.url("stats.settings"), ui.ToastProps{Kind: "success", Text: text, LinkText: "Audit record",
+		LinkURL: p.url("audit", values("verb", verbStatsDelete))})
 }

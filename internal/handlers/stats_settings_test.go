@@ -75,7 +75,8 @@ func TestStatsSettings(t *testing.T) {
 		t.Errorf("%d fields are wrong", n)
 	}
 	wantStatus(t, a.as(Operator).send("/stats/settings", sentBy(first, "do", "save")), http.StatusForbidden)
-	if d := doc(t, a.as(Viewer).show("/stats/settings")); d.Find("#main button[type=submit]").Length() != 0 || d.Find("#main input:not([readonly], [disabled], [type=hidden])").Length() != 0 {
+	if d := doc(t, a.as(Viewer).show("/stats/settings")); d.Find("#main button[type=submit]").Length() != 0 ||
+		d.Find("#main input:not([readonly], [disabled], [type=hidden])").Length() != 0 {
 		t.Error("a viewer is offered to change the settings")
 	}
 }

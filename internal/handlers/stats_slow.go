@@ -48,7 +48,9 @@ func (p *statsPages) slow(c echo.Context) error {
 	v.List = p.slowList(calls, f.Service == "")
 	v.List.CSV = p.url("stats.slow", slowQuery(c, own, "format", "csv"))
 	if len(calls) == 0 && v.Filters.Clear != "" {
-		v.List.Nothing = &statsview.Nothing{Icon: "search-x", Title: "No call matches", Text: "The slowest 100 of each service and the slowest 1,000 of all are kept of each day.", Do: statsview.Link{Text: "Show all", URL: v.Filters.Clear}}
+		v.List.Nothing = &statsview.Nothing{Icon: "search-x", Title: "No call matches",
+			Text: "The slowest 100 of each service and the slowest 1,000 of all are kept of each day.",
+			Do:   statsview.Link{Text: "Show all", URL: v.Filters.Clear}}
 	}
 	if len(calls) == mostSlow {
 		v.List.Summary = "The slowest " + decimal(mostSlow)
@@ -77,9 +79,10 @@ func slowQuery(c echo.Context, own bool, more ...string) url.Values {
 
 func (p *statsPages) slowFilters(c echo.Context, l *look, own bool) statsview.SlowFilters {
 	f := statsview.SlowFilters{
-		URL:      p.url("stats.slow"),
-		Service:  ui.SearchProps{ID: "filter-service", Name: "service", Label: "Name of a service", Value: query(c, "service")},
-		Min:      ui.FieldProps{ID: "filter-min", Name: "min_ms", Label: "At least (ms)", Type: "number", Value: query(c, "min_ms"), Attrs: map[string]any{"min": "0", "step": "any", "size": "8"}},
+		URL:     p.url("stats.slow"),
+		Service: ui.SearchProps{ID: "filter-service", Name: "service", Label: "Name of a service", Value: query(c, "service")},
+		Min: ui.FieldProps{ID: "filter-min", Name: "min_ms", Label: "At least (ms)", Type: "number", Value: query(c, "min_ms"),
+			Attrs: map[string]any{"min": "0", "step": "any", "size": "8"}},
 		Range:    ui.SelectProps{ID: "filter-period", Name: "period", Label: "Time", Value: cmp.Or(query(c, "period"), l.period.name)},
 		Over:     ui.CheckProps{ID: "filter-over", Name: "over", Label: "Over their threshold", Value: "1", Checked: query(c, "over") != ""},
 		Internal: ui.CheckProps{ID: "filter-own", Name: "own", Label: "webadmin's own", Value: "1", Checked: query(c, "own") != ""},
@@ -91,7 +94,8 @@ func (p *statsPages) slowFilters(c echo.Context, l *look, own bool) statsview.Sl
 	if l.fixed || query(c, "period") == ownTime.name {
 		f.Range.Value = ownTime.name
 		field := func(name, label string, t time.Time) *ui.FieldProps {
-			return &ui.FieldProps{ID: "filter-" + name, Name: name, Label: label + " (" + l.loc.String() + ")", Type: "datetime-local", Value: t.In(l.loc).Format(fieldTime), Error: l.wrong[name]}
+			return &ui.FieldProps{ID: "filter-" + name, Name: name, Label: label + " (" + l.loc.String() + ")", Type: "datetime-local",
+				Value: t.In(l.loc).Format(fieldTime), Error: l.wrong[name]}
 		}
 		f.From, f.To = field("from", "From", l.From), field("to", "To", l.To)
 	}
@@ -105,13 +109,15 @@ func (p *statsPages) slowFilters(c echo.Context, l *look, own bool) statsview.Sl
 func (p *statsPages) slowList(calls []stats.SlowCall, several bool) statsview.SlowList {
 	v := statsview.SlowList{Service: several}
 	if len(calls) == 0 {
-		v.Nothing = &statsview.Nothing{Icon: "timer", Title: "No calls in this time", Text: "The slowest 100 of each service and the slowest 1,000 of all are kept of each day."}
+		v.Nothing = &statsview.Nothing{Icon: "timer", Title: "No calls in this time",
+			Text: "The slowest 100 of each service and the slowest 1,000 of all are kept of each day."}
 		return v
 	}
 	slowest := max(calls[0].Took, 1)
 	for _, call := range calls {
 		row := statsview.SlowRow{
-			Took: lastingText(call.Took), Bar: barOf(float64(call.Took) / float64(slowest)), Service: call.Service, At: call.At, CID: call.CID, CIDURL: p.invocationURL(call.CID),
+			Took: lastingText(call.Took), Bar: barOf(float64(call.Took) / float64(slowest)), Service: call.Service, At: call.At,
+			CID: call.CID, CIDURL: p.invocationURL(call.CID),
 			ServiceURL: p.url(servicePage.route, values("name", call.Service)),
 		}
 		if call.Over() {

@@ -20,7 +20,8 @@ func (a *dictApp) called(service string, n int, ms float64, ago time.Duration, c
 	a.t.Helper()
 	samples := make([]stats.Sample, n)
 	for i := range samples {
-		samples[i] = stats.Sample{Service: service, Took: time.Duration(ms * float64(time.Millisecond)), At: a.deps.Now().Add(-ago), CID: cid, Failed: i == 0 && n > 1}
+		samples[i] = stats.Sample{Service: service, Took: time.Duration(ms * float64(time.Millisecond)),
+			At: a.deps.Now().Add(-ago), CID: cid, Failed: i == 0 && n > 1}
 	}
 	if _, rejected, err := a.deps.Stats.RecordSamples(a.t.Context(), samples); err != nil || len(rejected) > 0 {
 		a.t.Fatal(err, rejected)
@@ -55,7 +56,8 @@ func TestTrends(t *testing.T) {
 	if rows.Length() != 2 {
 		t.Fatalf("%d services:\n%s", rows.Length(), d.Find(testid("services")).Text())
 	}
-	if got, want := cells(rows.First())[:8], []string{"slow" + markup + "over 2 s", "4", "<0.01", "3,000", "↑ 200 %", "3,000", "3,000", "1"}; !slices.Equal(got, want) {
+	if got, want := cells(rows.First())[:8], []string{"slow" + markup + "over 2 s", "4", "<0.01", "3,000", "↑ 200 %", "3,000",
+		"3,000", "1"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := cells(rows.Last())[:5]; !slices.Equal(got, []string{"quick", "40", "0.01", "10", "new"}) {
@@ -132,7 +134,8 @@ func TestSteppingThroughTime(t *testing.T) {
 	if forward != "/stats/trends?compare=none&period=hour&view=all" {
 		t.Errorf("forward to %s", forward)
 	}
-	for page, periods := range map[string][]string{"/stats/trends": {"15m", "hour", "6h", "24h"}, "/stats/summary": {"today", "yesterday", "week", "month", "year"}} {
+	for page, periods := range map[string][]string{"/stats/trends": {"15m", "hour", "6h", "24h"},
+		"/stats/summary": {"today", "yesterday", "week", "month", "year"}} {
 		for _, period := range periods {
 			rec := a.show(page + "?period=" + period)
 			wantStatus(t, rec, http.StatusOK)
@@ -169,7 +172,8 @@ func TestZoomByLinks(t *testing.T) {
 	}
 	out, _ := zoomed.Find(testid("zoom-out")).Attr("href")
 	wantStatus(t, a.show(out), http.StatusOK)
-	if zoom := d.Find("#chart-latency [data-zoom]"); zoom.AttrOr("data-from", "") >= zoom.AttrOr("data-to", "") || strings.Contains(zoom.AttrOr("data-zoom", ""), "from=") {
+	if zoom := d.Find("#chart-latency [data-zoom]"); zoom.AttrOr("data-from", "") >= zoom.AttrOr("data-to", "") ||
+		strings.Contains(zoom.AttrOr("data-zoom", ""), "from=") {
 		t.Error("a script can't zoom")
 	}
 }
@@ -189,7 +193,8 @@ func TestAWrongTime(t *testing.T) {
 		}
 	}
 	d := doc(t, a.show("/stats/trends?period=own&view=pair"))
-	if d.Find(testid("own-range")+" input[type=datetime-local]").Length() != 2 || d.Find(testid("own-range")+` input[name=view][value=pair]`).Length() != 1 {
+	if d.Find(testid("own-range")+" input[type=datetime-local]").Length() != 2 ||
+		d.Find(testid("own-range")+` input[name=view][value=pair]`).Length() != 1 {
 		t.Error("there is no form for a time")
 	}
 	d = doc(t, a.show("/stats/summary?compare=own"))
@@ -219,7 +224,8 @@ func TestDaysAreThoseOfTheReadersZone(t *testing.T) {
 	cookie := func(zone string) with {
 		return func(r *http.Request) { r.AddCookie(&http.Cookie{Name: zoneCookie, Value: url.QueryEscape(zone)}) }
 	}
-	for zone, want := range map[string]string{"Asia/Kolkata": "those of Asia/Kolkata", "UTC": "Times are UTC.", "../etc/passwd": "Times are UTC.", "Local": "Times are UTC."} {
+	for zone, want := range map[string]string{"Asia/Kolkata": "those of Asia/Kolkata", "UTC": "Times are UTC.",
+		"../etc/passwd": "Times are UTC.", "Local": "Times are UTC."} {
 		d := doc(t, a.show("/stats/summary", cookie(zone)))
 		wantText(t, d.Find(testid("zone")), want)
 		loc, err := time.LoadLocation(zone)
@@ -250,7 +256,8 @@ func TestFiguresAsCSV(t *testing.T) {
 		return rows
 	}
 	rows := read("/stats/trends?format=csv")
-	if len(rows) != 4 || rows[0][2] != "service" || rows[1][2] != "slow"+markup || rows[1][5] != "3000" || rows[3][2] != "'=1+1" || len(rows[0]) != 2*14-1 {
+	if len(rows) != 4 || rows[0][2] != "service" || rows[1][2] != "slow"+markup || rows[1][5] != "3000" ||
+		rows[3][2] != "'=1+1" || len(rows[0]) != 2*14-1 {
 		t.Errorf("%q", rows)
 	}
 	rows = read("/stats/service?name=quick&format=csv")
@@ -287,7 +294,8 @@ func TestServicePage(t *testing.T) {
 	}
 	wantText(t, doc(t, a.show("/stats/service?name=nobody")).Find("#main"), "No calls in this time")
 	wantRedirect(t, a.show("/stats/service"), "/stats/trends")
-	for name, link := range map[string]string{"lua:x.y": "/lua/x.y", "wait:orders": "/stats/service?name=orders", "translate": "/dictionaries/translate"} {
+	for name, link := range map[string]string{"lua:x.y": "/lua/x.y", "wait:orders": "/stats/service?name=orders",
+		"translate": "/dictionaries/translate"} {
 		if doc(t, a.show("/stats/service?name="+name)).Find(`.facts a[href="`+link+`"]`).Length() != 1 {
 			t.Errorf("%s does not lead to %s", name, link)
 		}
@@ -312,7 +320,8 @@ func TestThreshold(t *testing.T) {
 	for _, wrong := range []string{"-1", "x", "NaN", "1e300"} {
 		rec := a.send("/stats/threshold", []string{"service", name, "ms", wrong})
 		wantStatus(t, rec, http.StatusUnprocessableEntity)
-		if field := doc(t, rec).Find(testid("threshold") + " input[name=ms]"); field.AttrOr("value", "") != wrong || field.AttrOr("aria-invalid", "") != "true" {
+		if field := doc(t, rec).Find(testid("threshold") + " input[name=ms]"); field.AttrOr("value", "") != wrong ||
+			field.AttrOr("aria-invalid", "") != "true" {
 			t.Errorf("%s is not shown again", wrong)
 		}
 	}
@@ -334,7 +343,8 @@ func TestSlowCalls(t *testing.T) {
 	if strings.Contains(d.Find(testid("calls")).Text(), "api:") {
 		t.Error("webadmin's own are among them")
 	}
-	for query, want := range map[string]int{"min_ms=2000": 4, "min_ms=500&period=hour": 4, "min_ms=500": 6, "service=quick&min_ms=11": 0, "service=nobody": 0, "own=1&service=api%3AGET+%2Fx": 5, "period=all&min_ms=1000": 6} {
+	for query, want := range map[string]int{"min_ms=2000": 4, "min_ms=500&period=hour": 4, "min_ms=500": 6, "service=quick&min_ms=11": 0,
+		"service=nobody": 0, "own=1&service=api%3AGET+%2Fx": 5, "period=all&min_ms=1000": 6} {
 		if n := doc(t, a.show("/stats/slow?"+query)).Find(testid("call")).Length(); n != want {
 			t.Errorf("%s: %d calls, want %d", query, n, want)
 		}

@@ -306,7 +306,8 @@ func TestListKeysIsBounded(t *testing.T) {
 	start := time.Now()
 	page, err := db.ListKeys(ctx, "viewer", kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: "*nothing*"}, Limit: 100})
 	must(t, err)
-	if page.Next == "" || len(page.Items) != 0 || page.Looked == 0 || page.Looked > 110_000 || page.About != 300_000 || time.Since(start) > 2*time.Second {
+	if page.Next == "" || len(page.Items) != 0 || page.Looked == 0 || page.Looked > 110_000 ||
+		page.About != 300_000 || time.Since(start) > 2*time.Second {
 		t.Errorf("%+v after %v", page, time.Since(start))
 	}
 	if got := keysOf(t, db, "viewer", kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: "*nothing*"}, Limit: 100}, nil); len(got) != 0 {
@@ -342,8 +343,10 @@ func TestListKeysThatAreWrong(t *testing.T) {
 	page, err := db.ListKeys(t.Context(), "admin", kvdb.KeyQuery{Limit: 1})
 	must(t, err)
 	for _, q := range []kvdb.KeyQuery{
-		{Limit: 0}, {Limit: 1001}, {Limit: 1, Cursor: "x"}, {Limit: 1, Cursor: "////"}, {Limit: 1, Cursor: page.Next + "AA"}, {Limit: 1, Cursor: page.Next[:len(page.Next)-2]},
-		{Limit: 1, Cursor: page.Next, KeyFilter: kvdb.KeyFilter{Type: "hash"}}, {Limit: 1, KeyFilter: kvdb.KeyFilter{Type: "a b"}}, {Limit: 1, KeyFilter: kvdb.KeyFilter{Match: strings.Repeat("x", 2000)}},
+		{Limit: 0}, {Limit: 1001}, {Limit: 1, Cursor: "x"}, {Limit: 1, Cursor: "////"}, {Limit: 1, Cursor: page.Next + "AA"},
+		{Limit: 1, Cursor: page.Next[:len(page.Next)-2]},
+		{Limit: 1, Cursor: page.Next, KeyFilter: kvdb.KeyFilter{Type: "hash"}}, {Limit: 1, KeyFilter: kvdb.KeyFilter{Type: "a b"}},
+		{Limit: 1, KeyFilter: kvdb.KeyFilter{Match: strings.Repeat("x", 2000)}},
 	} {
 		if _, err := db.ListKeys(t.Context(), "viewer", q); !errors.Is(err, kvdb.ErrInvalid) {
 			t.Errorf("%+v: %v", q, err)
@@ -382,7 +385,8 @@ func TestListKeysOfTheProgramUser(t *testing.T) {
 			t.Errorf("%s: %s", role, diff)
 		}
 	}
-	if _, err := db.ReadValue(ctx, "viewer", kvdb.ValueQuery{Key: "other", Limit: 1}); !errors.Is(err, kvdb.ErrAway) || !strings.Contains(kvdb.Sentence(err), "permission") {
+	if _, err := db.ReadValue(ctx, "viewer", kvdb.ValueQuery{Key: "other", Limit: 1}); !errors.Is(err, kvdb.ErrAway) ||
+		!strings.Contains(kvdb.Sentence(err), "permission") {
 		t.Errorf("%v", err)
 	}
 }

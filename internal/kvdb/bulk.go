@@ -46,7 +46,8 @@ func (db *DB) ExpireKeys(ctx context.Context, role string, f KeyFilter, ttl time
 }
 
 // bulk walks through the keys and has each that matches changed by a command which replies 1 when it did something; nil = none.
-func (db *DB) bulk(ctx context.Context, role string, need int, f KeyFilter, progress func(Progress), command func(name string) []string) (Progress, error) {
+func (db *DB) bulk(ctx context.Context, role string, need int, f KeyFilter, progress func(Progress),
+	command func(name string) []string) (Progress, error) {
 	restricted, err := access(role, need, "this")
 	if err != nil {
 		return Progress{}, err

@@ -39,13 +39,16 @@ func TestBulk(t *testing.T) {
 		if p, err = db.CountKeys(ctx, "admin", kvdb.KeyFilter{}, nil); err != nil || p.Matched != all-1 {
 			t.Errorf("%+v, %v", p, err)
 		}
-		if p, err = db.ExpireKeys(ctx, "operator", kvdb.KeyFilter{Match: "b:*"}, time.Hour, nil); err != nil || p.Done != 1000 || client.TTL(ctx, "b:1").Val() < time.Minute || client.TTL(ctx, "a:0").Val() > 0 {
+		if p, err = db.ExpireKeys(ctx, "operator", kvdb.KeyFilter{Match: "b:*"}, time.Hour, nil); err != nil || p.Done != 1000 ||
+			client.TTL(ctx, "b:1").Val() < time.Minute || client.TTL(ctx, "a:0").Val() > 0 {
 			t.Errorf("%+v, %v", p, err)
 		}
-		if p, err = db.ExpireKeys(ctx, "operator", kvdb.KeyFilter{Match: "b:*"}, kvdb.NoTTL, nil); err != nil || p.Done != 1000 || client.TTL(ctx, "b:1").Val() > 0 {
+		if p, err = db.ExpireKeys(ctx, "operator", kvdb.KeyFilter{Match: "b:*"}, kvdb.NoTTL, nil); err != nil ||
+			p.Done != 1000 || client.TTL(ctx, "b:1").Val() > 0 {
 			t.Errorf("%+v, %v", p, err)
 		}
-		if p, err = db.DeleteKeys(ctx, "operator", kvdb.KeyFilter{Match: "a:*", Type: "string"}, nil); err != nil || p.Done != 1000 || p.Matched < 1000 || size(t, db) != all-1000 || client.Exists(ctx, "a:hash").Val() != 1 {
+		if p, err = db.DeleteKeys(ctx, "operator", kvdb.KeyFilter{Match: "a:*", Type: "string"}, nil); err != nil || p.Done != 1000 ||
+			p.Matched < 1000 || size(t, db) != all-1000 || client.Exists(ctx, "a:hash").Val() != 1 {
 			t.Errorf("%+v, %v, %d left", p, err, size(t, db))
 		}
 		// Cancelled, the rest stays, and what was done is known.
@@ -112,7 +115,8 @@ func TestCountPrefixes(t *testing.T) {
 				t.Errorf("%+v", c)
 			}
 		}
-		if len(got) != 3 || got["app*:"] != 9000 || got["other:"] != 1000 || got[":"] != 1 || p.Leaves != 1 || p.Keys != 10_002 || !p.Complete || p.Total != 10_003 {
+		if len(got) != 3 || got["app*:"] != 9000 || got["other:"] != 1000 || got[":"] != 1 || p.Leaves != 1 ||
+			p.Keys != 10_002 || !p.Complete || p.Total != 10_003 {
 			t.Errorf("%+v, %v", p, got)
 		}
 		p, err = db.CountPrefixes(ctx, "viewer", kvdb.PrefixQuery{Prefix: "app*:"}, nil)
@@ -157,10 +161,12 @@ func TestFindBigKeys(t *testing.T) {
 		for _, k := range b.Keys {
 			got = append(got, k.Name)
 		}
-		if strings.Join(got, " ") != "hash big:19 big:18 big:17 big:16" || !b.Complete || b.Total != 3022 || len(b.Types) != 2 || b.Types[0].Type != "hash" || b.Types[0].Keys != 1 || b.Types[1].Keys < 3020 {
+		if strings.Join(got, " ") != "hash big:19 big:18 big:17 big:16" || !b.Complete || b.Total != 3022 || len(b.Types) != 2 ||
+			b.Types[0].Type != "hash" || b.Types[0].Keys != 1 || b.Types[1].Keys < 3020 {
 			t.Errorf("%q, %+v", got, b)
 		}
-		if b, err = db.FindBigKeys(ctx, "admin", kvdb.BigQuery{Top: 1, KeyFilter: kvdb.KeyFilter{Type: "string"}}, nil); err != nil || len(b.Keys) != 1 || !b.Keys[0].Own {
+		if b, err = db.FindBigKeys(ctx, "admin", kvdb.BigQuery{Top: 1, KeyFilter: kvdb.KeyFilter{Type: "string"}}, nil); err != nil ||
+			len(b.Keys) != 1 || !b.Keys[0].Own {
 			t.Errorf("%+v, %v", b, err)
 		}
 		if b, err = db.FindBigKeys(ctx, "viewer", kvdb.BigQuery{Top: 1, Most: 300}, nil); err != nil || b.Complete || b.Looked > 900 {

@@ -49,9 +49,12 @@ type Client struct {
 
 // clientFlags says what the letters of CLIENT LIST mean.
 var clientFlags = map[rune]string{
-	'A': "is to be closed at once", 'b': "waits in a blocking command", 'c': "is to be closed after its reply", 'd': "a key that it watches has changed: its EXEC will fail",
-	'e': "is never evicted", 'i': "waits for a read from disk", 'M': "is the master of this replica", 'N': "nothing special", 'O': "watches all commands (MONITOR)", 'P': "listens to channels",
-	'r': "reads from a replica of a cluster", 'S': "is a replica", 't': "is told when keys that it cached change", 'B': "such messages go to all", 'R': "such messages go to a client that is gone",
+	'A': "is to be closed at once", 'b': "waits in a blocking command", 'c': "is to be closed after its reply",
+	'd': "a key that it watches has changed: its EXEC will fail",
+	'e': "is never evicted", 'i': "waits for a read from disk", 'M': "is the master of this replica", 'N': "nothing special",
+	'O': "watches all commands (MONITOR)", 'P': "listens to channels",
+	'r': "reads from a replica of a cluster", 'S': "is a replica", 't': "is told when keys that it cached change", 'B': "such messages go to all",
+	'R': "such messages go to a client that is gone",
 	'T': "doesn't count as a use of keys", 'u': "is unblocked", 'x': "is in a transaction",
 }
 

@@ -137,7 +137,8 @@ func argDocs(r Reply) []ArgDoc {
 				a.Args = argDocs(value)
 			case "flags":
 				flags := value.texts()
-				a.Optional, a.Multiple, a.EachTime = slices.Contains(flags, "optional"), slices.Contains(flags, "multiple"), slices.Contains(flags, "multiple_token")
+				a.Optional, a.Multiple, a.EachTime = slices.Contains(flags, "optional"), slices.Contains(flags, "multiple"),
+					slices.Contains(flags, "multiple_token")
 			}
 		}
 		args = append(args, a)

@@ -57,7 +57,8 @@ func TestCommandDocsWithoutDocs(t *testing.T) {
 	db := open(t, srv.URL()+"?user=old&password=x")
 	docs, err := db.CommandDocs(t.Context(), nil)
 	must(t, err)
-	key, arg, more := kvdb.ArgDoc{Name: "key", Type: "key"}, kvdb.ArgDoc{Name: "arg", Type: "string"}, kvdb.ArgDoc{Name: "arg", Type: "string", Optional: true, Multiple: true}
+	key, arg, more := kvdb.ArgDoc{Name: "key", Type: "key"}, kvdb.ArgDoc{Name: "arg", Type: "string"},
+		kvdb.ArgDoc{Name: "arg", Type: "string", Optional: true, Multiple: true}
 	for _, want := range []kvdb.CommandDoc{
 		{Name: "SET", Group: "string", Args: []kvdb.ArgDoc{key, arg, more}},
 		{Name: "GET", Group: "string", Args: []kvdb.ArgDoc{key}},

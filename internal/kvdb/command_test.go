@@ -119,15 +119,16 @@ func TestReplyKinds(t *testing.T) {
 			"redis.call('INCRBY', KEYS[1], '9007199254740993')": number("9007199254740992"),
 			"redis.call('GET', KEYS[1] .. 'none')":              {},
 			"true":                                              {Kind: kvdb.KindBoolean, Text: "t"},
-			"{1, 'a', {ok='x'}, {false}, true}":                 list(kvdb.KindArray, number("1"), bulk("a"), kvdb.Reply{Kind: kvdb.KindStatus, Text: "x"}, list(kvdb.KindArray, kvdb.Reply{Kind: kvdb.KindBoolean, Text: "f"}), kvdb.Reply{Kind: kvdb.KindBoolean, Text: "t"}),
-			"{double=3.5}":                                      {Kind: kvdb.KindDouble, Text: "3.5"},
-			"{double=1/0}":                                      {Kind: kvdb.KindDouble, Text: "inf"},
-			"{double=-1/0}":                                     {Kind: kvdb.KindDouble, Text: "-inf"},
-			"{big_number='12345678901234567890123'}":            {Kind: kvdb.KindBigNumber, Text: "12345678901234567890123"},
-			"{verbatim_string={string='# a', format='mkd'}}":    {Kind: kvdb.KindVerbatim, Text: "# a"},
-			"{map={a=1}}":                                       list(kvdb.KindMap, bulk("a"), number("1")),
-			"{set={a=true}}":                                    list(kvdb.KindSet, bulk("a")),
-			"redis.call('HGETALL', KEYS[1] .. 'none')":          list(kvdb.KindMap),
+			"{1, 'a', {ok='x'}, {false}, true}": list(kvdb.KindArray, number("1"), bulk("a"), kvdb.Reply{Kind: kvdb.KindStatus, Text: "x"},
+				list(kvdb.KindArray, kvdb.Reply{Kind: kvdb.KindBoolean, Text: "f"}), kvdb.Reply{Kind: kvdb.KindBoolean, Text: "t"}),
+			"{double=3.5}":                           {Kind: kvdb.KindDouble, Text: "3.5"},
+			"{double=1/0}":                           {Kind: kvdb.KindDouble, Text: "inf"},
+			"{double=-1/0}":                          {Kind: kvdb.KindDouble, Text: "-inf"},
+			"{big_number='12345678901234567890123'}": {Kind: kvdb.KindBigNumber, Text: "12345678901234567890123"},
+			"{verbatim_string={string='# a', format='mkd'}}": {Kind: kvdb.KindVerbatim, Text: "# a"},
+			"{map={a=1}}":    list(kvdb.KindMap, bulk("a"), number("1")),
+			"{set={a=true}}": list(kvdb.KindSet, bulk("a")),
+			"redis.call('HGETALL', KEYS[1] .. 'none')": list(kvdb.KindMap),
 		} {
 			args := []string{"EVAL", "redis.setresp(3); return " + script, "1", "{kinds-" + string(db.Keys()) + "}"}
 			if diff := cmp.Diff(want, reply(t, db, "admin", args...)); diff != "" {
@@ -315,7 +316,8 @@ func TestCommandRunsAtMostOnce(t *testing.T) {
 			srv.Resume()
 			awaitHealth(t, db, kvdb.StatusOK)
 			client := db.Client()
-			for key, n := range map[string]int64{"incr": must2(client.Get(t.Context(), "incr").Int64()), "list": client.LLen(t.Context(), "list").Val(), "eval": must2(client.Get(t.Context(), "eval").Int64())} {
+			for key, n := range map[string]int64{"incr": must2(client.Get(t.Context(), "incr").Int64()), "list": client.LLen(t.Context(), "list").Val(),
+				"eval": must2(client.Get(t.Context(), "eval").Int64())} {
 				if n < 1 || n > 2 {
 					t.Errorf("%s was done %d times, twice at most", key, n)
 				}
@@ -372,7 +374,8 @@ func TestCommandFollowsAMovingSlot(t *testing.T) {
 	if r := reply(t, db, "operator", "INCR", "k"); r.Text != "2" {
 		t.Errorf("MOVED: %v", r)
 	}
-	if r := reply(t, db, "admin", "EVAL", "return redis.error_reply('MOVED 1 127.0.0.1:"+other.Port()+"')", "0"); r.Kind != kvdb.KindError || !strings.HasPrefix(r.Text, "MOVED") {
+	if r := reply(t, db, "admin", "EVAL", "return redis.error_reply('MOVED 1 127.0.0.1:"+other.Port()+"')", "0"); r.Kind != kvdb.KindError ||
+		!strings.HasPrefix(r.Text, "MOVED") {
 		t.Errorf("a script that lies: %v", r)
 	}
 }

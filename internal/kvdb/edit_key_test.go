@@ -48,10 +48,13 @@ func TestEdit(t *testing.T) {
 			conflict, current string
 			missing           bool
 		}{
-			{"string", "s", func(e edit) error { return e.SetString(ctx, d("old\xff"), "new") }, func() string { return client.Get(ctx, k+"s").Val() }, "new", "", "", false},
-			{"string, changed", "s", func(e edit) error { return e.SetString(ctx, d("older"), "new") }, func() string { return client.Get(ctx, k+"s").Val() }, "old\xff", "string", "old\xff", false},
+			{"string", "s", func(e edit) error { return e.SetString(ctx, d("old\xff"), "new") },
+				func() string { return client.Get(ctx, k+"s").Val() }, "new", "", "", false},
+			{"string, changed", "s", func(e edit) error { return e.SetString(ctx, d("older"), "new") },
+				func() string { return client.Get(ctx, k+"s").Val() }, "old\xff", "string", "old\xff", false},
 			{"string, of another type", "l", func(e edit) error { return e.SetString(ctx, d("x"), "new") }, list, "a b a", "list", "", false},
-			{"string, gone", "none", func(e edit) error { return e.SetString(ctx, d("x"), "new") }, func() string { return client.Get(ctx, k+"none").Val() }, "", "none", "", true},
+			{"string, gone", "none", func(e edit) error { return e.SetString(ctx, d("x"), "new") },
+				func() string { return client.Get(ctx, k+"none").Val() }, "", "none", "", true},
 
 			{"element", "l", func(e edit) error { return e.SetElement(ctx, 2, d("a"), "c") }, list, "a b c", "", "", false},
 			{"element, changed", "l", func(e edit) error { return e.SetElement(ctx, 1, d("a"), "c") }, list, "a b a", "list", "b", false},
@@ -61,31 +64,47 @@ func TestEdit(t *testing.T) {
 			{"insert, changed", "l", func(e edit) error { return e.InsertElement(ctx, 1, d("a"), "n") }, list, "a b a", "list", "b", false},
 			{"append", "l", func(e edit) error { return e.AppendElement(ctx, "n") }, list, "a b a n", "", "", false},
 			{"prepend", "l", func(e edit) error { return e.PrependElement(ctx, "n") }, list, "n a b a", "", "", false},
-			{"append, gone", "none", func(e edit) error { return e.AppendElement(ctx, "n") }, func() string { return client.Type(ctx, k+"none").Val() }, "none", "none", "", true},
+			{"append, gone", "none", func(e edit) error { return e.AppendElement(ctx, "n") },
+				func() string { return client.Type(ctx, k+"none").Val() }, "none", "none", "", true},
 			{"remove the second of two", "l", func(e edit) error { return e.RemoveElement(ctx, 2, d("a")) }, list, "a b", "", "", false},
 			{"remove, changed", "l", func(e edit) error { return e.RemoveElement(ctx, 0, d("b")) }, list, "a b a", "list", "a", false},
 
-			{"member", "set", func(e edit) error { return e.AddMember(ctx, "n") }, func() string { return client.Do(ctx, "SCARD", k+"set").String() }, "SCARD " + k + "set: 2", "", "", false},
+			{"member", "set", func(e edit) error { return e.AddMember(ctx, "n") },
+				func() string { return client.Do(ctx, "SCARD", k+"set").String() }, "SCARD " + k + "set: 2", "", "", false},
 			{"member, there", "set", func(e edit) error { return e.AddMember(ctx, "m") }, func() string { return "" }, "", "set", "m", false},
-			{"remove member", "set", func(e edit) error { return e.RemoveMember(ctx, "m") }, func() string { return client.Type(ctx, k+"set").Val() }, "none", "", "", false},
-			{"remove member, gone", "set", func(e edit) error { return e.RemoveMember(ctx, "x") }, func() string { return client.Type(ctx, k+"set").Val() }, "set", "set", "", true},
+			{"remove member", "set", func(e edit) error { return e.RemoveMember(ctx, "m") },
+				func() string { return client.Type(ctx, k+"set").Val() }, "none", "", "", false},
+			{"remove member, gone", "set", func(e edit) error { return e.RemoveMember(ctx, "x") },
+				func() string { return client.Type(ctx, k+"set").Val() }, "set", "set", "", true},
 
 			{"score", "z", func(e edit) error { return e.SetScore(ctx, "m", zscore, "1e3") }, score, "ZSCORE " + k + "z m: 1000", "", "", false},
-			{"score, as others write it", "z", func(e edit) error { return e.SetScore(ctx, "m", "0.1", "-inf") }, score, "ZSCORE " + k + "z m: -Inf", "", "", false},
+			{"score, as others write it", "z", func(e edit) error { return e.SetScore(ctx, "m", "0.1", "-inf") }, score,
+				"ZSCORE " + k + "z m: -Inf", "", "", false},
 			{"score, changed", "z", func(e edit) error { return e.SetScore(ctx, "m", "0.2", "1") }, func() string { return "" }, "", "zset", zscore, false},
-			{"new score", "z", func(e edit) error { return e.SetScore(ctx, "n", "", "1") }, func() string { return client.Do(ctx, "ZCARD", k+"z").String() }, "ZCARD " + k + "z: 2", "", "", false},
+			{"new score", "z", func(e edit) error { return e.SetScore(ctx, "n", "", "1") },
+				func() string { return client.Do(ctx, "ZCARD", k+"z").String() }, "ZCARD " + k + "z: 2", "", "", false},
 			{"new score, there", "z", func(e edit) error { return e.SetScore(ctx, "m", "", "1") }, func() string { return "" }, "", "zset", zscore, false},
-			{"remove scored", "z", func(e edit) error { return e.RemoveScored(ctx, "m", "0.1") }, func() string { return client.Type(ctx, k+"z").Val() }, "none", "", "", false},
-			{"remove scored, changed", "z", func(e edit) error { return e.RemoveScored(ctx, "m", "0.2") }, func() string { return client.Type(ctx, k+"z").Val() }, "zset", "zset", zscore, false},
-			{"remove scored, gone", "z", func(e edit) error { return e.RemoveScored(ctx, "x", "0.2") }, func() string { return client.Type(ctx, k+"z").Val() }, "zset", "zset", "", true},
+			{"remove scored", "z", func(e edit) error { return e.RemoveScored(ctx, "m", "0.1") },
+				func() string { return client.Type(ctx, k+"z").Val() }, "none", "", "", false},
+			{"remove scored, changed", "z", func(e edit) error { return e.RemoveScored(ctx, "m", "0.2") },
+				func() string { return client.Type(ctx, k+"z").Val() }, "zset", "zset", zscore, false},
+			{"remove scored, gone", "z", func(e edit) error { return e.RemoveScored(ctx, "x", "0.2") },
+				func() string { return client.Type(ctx, k+"z").Val() }, "zset", "zset", "", true},
 
-			{"field", "h", func(e edit) error { return e.SetField(ctx, "f", d("v"), "w") }, func() string { return client.HGet(ctx, k+"h", "f").Val() }, "w", "", "", false},
-			{"field, changed", "h", func(e edit) error { return e.SetField(ctx, "f", d("u"), "w") }, func() string { return client.HGet(ctx, k+"h", "f").Val() }, "v", "hash", "v", false},
-			{"field, gone", "h", func(e edit) error { return e.SetField(ctx, "g", d("u"), "w") }, func() string { return client.HGet(ctx, k+"h", "g").Val() }, "", "hash", "", true},
-			{"new field", "h", func(e edit) error { return e.SetField(ctx, "g", "", "") }, func() string { return client.Do(ctx, "HLEN", k+"h").String() }, "HLEN " + k + "h: 2", "", "", false},
-			{"new field, there", "h", func(e edit) error { return e.SetField(ctx, "f", "", "w") }, func() string { return client.HGet(ctx, k+"h", "f").Val() }, "v", "hash", "v", false},
-			{"remove field", "h", func(e edit) error { return e.RemoveField(ctx, "f", d("v")) }, func() string { return client.Type(ctx, k+"h").Val() }, "none", "", "", false},
-			{"remove field, changed", "h", func(e edit) error { return e.RemoveField(ctx, "f", d("w")) }, func() string { return client.Type(ctx, k+"h").Val() }, "hash", "hash", "v", false},
+			{"field", "h", func(e edit) error { return e.SetField(ctx, "f", d("v"), "w") },
+				func() string { return client.HGet(ctx, k+"h", "f").Val() }, "w", "", "", false},
+			{"field, changed", "h", func(e edit) error { return e.SetField(ctx, "f", d("u"), "w") },
+				func() string { return client.HGet(ctx, k+"h", "f").Val() }, "v", "hash", "v", false},
+			{"field, gone", "h", func(e edit) error { return e.SetField(ctx, "g", d("u"), "w") },
+				func() string { return client.HGet(ctx, k+"h", "g").Val() }, "", "hash", "", true},
+			{"new field", "h", func(e edit) error { return e.SetField(ctx, "g", "", "") },
+				func() string { return client.Do(ctx, "HLEN", k+"h").String() }, "HLEN " + k + "h: 2", "", "", false},
+			{"new field, there", "h", func(e edit) error { return e.SetField(ctx, "f", "", "w") },
+				func() string { return client.HGet(ctx, k+"h", "f").Val() }, "v", "hash", "v", false},
+			{"remove field", "h", func(e edit) error { return e.RemoveField(ctx, "f", d("v")) },
+				func() string { return client.Type(ctx, k+"h").Val() }, "none", "", "", false},
+			{"remove field, changed", "h", func(e edit) error { return e.RemoveField(ctx, "f", d("w")) },
+				func() string { return client.Type(ctx, k+"h").Val() }, "hash", "hash", "v", false},
 
 			{"entry", "x", func(e edit) error {
 				id, err := e.AddEntry(ctx, "2-1", []string{"f", "v", "f", "w"})
@@ -94,22 +113,36 @@ func TestEdit(t *testing.T) {
 				}
 				return err
 			}, func() string { return client.Do(ctx, "XLEN", k+"x").String() }, "XLEN " + k + "x: 2", "", "", false},
-			{"remove entry", "x", func(e edit) error { return e.RemoveEntry(ctx, "1-1") }, func() string { return client.Do(ctx, "XLEN", k+"x").String() }, "XLEN " + k + "x: 0", "", "", false},
-			{"remove entry, gone", "x", func(e edit) error { return e.RemoveEntry(ctx, "9-1") }, func() string { return client.Do(ctx, "XLEN", k+"x").String() }, "XLEN " + k + "x: 1", "stream", "", true},
+			{"remove entry", "x", func(e edit) error { return e.RemoveEntry(ctx, "1-1") },
+				func() string { return client.Do(ctx, "XLEN", k+"x").String() }, "XLEN " + k + "x: 0", "", "", false},
+			{"remove entry, gone", "x", func(e edit) error { return e.RemoveEntry(ctx, "9-1") },
+				func() string { return client.Do(ctx, "XLEN", k+"x").String() }, "XLEN " + k + "x: 1", "stream", "", true},
 
-			{"rename", "s", func(e edit) error { return e.Rename(ctx, "string", k+"new", false) }, func() string { return client.Get(ctx, k+"new").Val() + client.Get(ctx, k+"s").Val() }, "old\xff", "", "", false},
-			{"rename, another type", "s", func(e edit) error { return e.Rename(ctx, "hash", k+"new", false) }, func() string { return client.Get(ctx, k+"new").Val() }, "", "string", "", false},
-			{"rename over", "s", func(e edit) error { return e.Rename(ctx, "string", k+"h", true) }, func() string { return client.Get(ctx, k+"h").Val() }, "old\xff", "", "", false},
-			{"copy", "s", func(e edit) error { return e.Copy(ctx, "string", k+"copy", false) }, func() string { return client.Get(ctx, k+"copy").Val() + client.Get(ctx, k+"s").Val() }, "old\xffold\xff", "", "", false},
-			{"copy over", "s", func(e edit) error { return e.Copy(ctx, "string", k+"h", true) }, func() string { return client.Type(ctx, k+"h").Val() }, "string", "", "", false},
+			{"rename", "s", func(e edit) error { return e.Rename(ctx, "string", k+"new", false) },
+				func() string { return client.Get(ctx, k+"new").Val() + client.Get(ctx, k+"s").Val() }, "old\xff", "", "", false},
+			{"rename, another type", "s", func(e edit) error { return e.Rename(ctx, "hash", k+"new", false) },
+				func() string { return client.Get(ctx, k+"new").Val() }, "", "string", "", false},
+			{"rename over", "s", func(e edit) error { return e.Rename(ctx, "string", k+"h", true) },
+				func() string { return client.Get(ctx, k+"h").Val() }, "old\xff", "", "", false},
+			{"copy", "s", func(e edit) error { return e.Copy(ctx, "string", k+"copy", false) },
+				func() string { return client.Get(ctx, k+"copy").Val() + client.Get(ctx, k+"s").Val() }, "old\xffold\xff", "", "", false},
+			{"copy over", "s", func(e edit) error { return e.Copy(ctx, "string", k+"h", true) },
+				func() string { return client.Type(ctx, k+"h").Val() }, "string", "", "", false},
 
-			{"expire", "h", func(e edit) error { return e.SetTTL(ctx, "hash", false, time.Hour) }, func() string { return client.TTL(ctx, k+"h").Val().Round(time.Minute).String() }, "1h0m0s", "", "", false},
-			{"persist", "s", func(e edit) error { return e.SetTTL(ctx, "string", true, kvdb.NoTTL) }, func() string { return client.TTL(ctx, k+"s").Val().String() }, "-1ns", "", "", false},
-			{"expire, changed", "s", func(e edit) error { return e.SetTTL(ctx, "string", false, time.Minute) }, func() string { return client.TTL(ctx, k+"s").Val().Round(time.Minute).String() }, "1h0m0s", "string", "?", false},
-			{"delete", "s", func(e edit) error { return e.Delete(ctx, "string", d("old\xff")) }, func() string { return client.Type(ctx, k+"s").Val() }, "none", "", "", false},
-			{"delete whatever it is", "l", func(e edit) error { return e.Delete(ctx, "list", "") }, func() string { return client.Type(ctx, k+"l").Val() }, "none", "", "", false},
-			{"delete, changed", "s", func(e edit) error { return e.Delete(ctx, "string", d("new")) }, func() string { return client.Type(ctx, k+"s").Val() }, "string", "string", "old\xff", false},
-			{"delete, another type", "s", func(e edit) error { return e.Delete(ctx, "list", "") }, func() string { return client.Type(ctx, k+"s").Val() }, "string", "string", "", false},
+			{"expire", "h", func(e edit) error { return e.SetTTL(ctx, "hash", false, time.Hour) },
+				func() string { return client.TTL(ctx, k+"h").Val().Round(time.Minute).String() }, "1h0m0s", "", "", false},
+			{"persist", "s", func(e edit) error { return e.SetTTL(ctx, "string", true, kvdb.NoTTL) },
+				func() string { return client.TTL(ctx, k+"s").Val().String() }, "-1ns", "", "", false},
+			{"expire, changed", "s", func(e edit) error { return e.SetTTL(ctx, "string", false, time.Minute) },
+				func() string { return client.TTL(ctx, k+"s").Val().Round(time.Minute).String() }, "1h0m0s", "string", "?", false},
+			{"delete", "s", func(e edit) error { return e.Delete(ctx, "string", d("old\xff")) },
+				func() string { return client.Type(ctx, k+"s").Val() }, "none", "", "", false},
+			{"delete whatever it is", "l", func(e edit) error { return e.Delete(ctx, "list", "") },
+				func() string { return client.Type(ctx, k+"l").Val() }, "none", "", "", false},
+			{"delete, changed", "s", func(e edit) error { return e.Delete(ctx, "string", d("new")) },
+				func() string { return client.Type(ctx, k+"s").Val() }, "string", "string", "old\xff", false},
+			{"delete, another type", "s", func(e edit) error { return e.Delete(ctx, "list", "") },
+				func() string { return client.Type(ctx, k+"s").Val() }, "string", "string", "", false},
 			{"delete, gone", "none", func(e edit) error { return e.Delete(ctx, "list", "") }, func() string { return "" }, "", "none", "", true},
 		} {
 			reset()
@@ -120,7 +153,8 @@ func TestEdit(t *testing.T) {
 				t.Errorf("%s: %v", tt.what, err)
 			case tt.conflict != "" && (!errors.As(err, &changed) || !errors.Is(err, kvdb.ErrConflict) || err.Error() == ""):
 				t.Errorf("%s: %v", tt.what, err)
-			case tt.conflict != "" && (changed.Type != tt.conflict || changed.Current.Text != tt.current && tt.current != "?" || changed.Missing != tt.missing || changed.Key != k+tt.key):
+			case tt.conflict != "" && (changed.Type != tt.conflict || changed.Current.Text != tt.current && tt.current != "?" ||
+				changed.Missing != tt.missing || changed.Key != k+tt.key):
 				t.Errorf("%s: %+v", tt.what, changed)
 			}
 			if got := tt.got(); got != tt.want {
@@ -144,7 +178,8 @@ func TestEdit(t *testing.T) {
 		}
 		must(t, e.Rename(ctx, "string", k+"s", false))
 		for kind, content := range map[string][]string{
-			"string": {""}, "list": {"a", "a"}, "set": {"a", "b"}, "zset": {"1.5", "a", "inf", "b"}, "hash": {"f", "v", "", ""}, "stream": {"f", "v", "f", "w"},
+			"string": {""}, "list": {"a", "a"}, "set": {"a", "b"}, "zset": {"1.5", "a", "inf", "b"},
+			"hash": {"f", "v", "", ""}, "stream": {"f", "v", "f", "w"},
 		} {
 			must(t, client.Del(ctx, k+"new").Err())
 			must(t, edit{DB: db, Role: "operator", Key: k + "new"}.Create(ctx, kind, content, time.Hour))

@@ -158,10 +158,12 @@ func (e Edit) script(ctx context.Context, s *Script, more []string, args ...stri
 	keys := append([]string{e.Key}, more...)
 	for _, key := range keys {
 		if e.DB.isOurs(key) {
-			return Reply{}, forbiddenError(fmt.Sprintf("%.100q is a key of this program itself: what starts with %q is not changed here", key, string(e.DB.keys)))
+			return Reply{}, forbiddenError(fmt.Sprintf("%.100q is a key of this program itself: what starts with %q is not changed here", key,
+				string(e.DB.keys)))
 		}
 		if e.DB.IsCluster() && slotOf(key) != slotOf(e.Key) {
-			return Reply{}, Invalid("to", "is in another slot of the cluster than %s: a key can't go there in one step. Names with the same {part} in braces share a slot", Shown(e.Key))
+			return Reply{}, Invalid("to",
+				"is in another slot of the cluster than %s: a key can't go there in one step. Names with the same {part} in braces share a slot", Shown(e.Key))
 		}
 	}
 	reply, err := s.runAs(ctx, e.DB, restricted, keys, args)

@@ -167,7 +167,8 @@ func (f embeddedFiles) endLeftover(ctx context.Context, logger *slog.Logger) err
 		}
 	}
 	pid, _ := os.ReadFile(f.pid)
-	return fmt.Errorf("an embedded server that an earlier run left behind in %s does not end (pid %s): end it by hand", f.dir, strings.TrimSpace(string(pid)))
+	return fmt.Errorf("an embedded server that an earlier run left behind in %s does not end (pid %s): end it by hand",
+		f.dir, strings.TrimSpace(string(pid)))
 }
 
 func listening(socket string) bool {

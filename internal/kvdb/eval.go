@@ -62,7 +62,8 @@ func (db *DB) Eval(ctx context.Context, e Eval) (Result, error) {
 		return r, err
 	}
 	if e.ReadOnly {
-		return r, &awayError{op: "run", err: err, sentence: "The script did not end in time, or the connection to Redis broke. It may still run and keep Redis busy, but changes nothing."}
+		return r, &awayError{op: "run", err: err,
+			sentence: "The script did not end in time, or the connection to Redis broke. It may still run and keep Redis busy, but changes nothing."}
 	}
 	var unknown *UnknownError
 	if errors.As(err, &unknown) && unknown.Check == "" {

@@ -74,8 +74,10 @@ func TestErrorsOfScripts(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		ctx := t.Context()
 		for i, text := range []string{
-			"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1", "MOVED x", "TRYAGAIN Multiple keys request during rehashing of slot", "CLUSTERDOWN The cluster is down",
-			"BUSY later", "LOADING x", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "OOM x", "READONLY x", "NOAUTH x", "NOPERM x",
+			"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1", "MOVED x", "TRYAGAIN Multiple keys request during rehashing of slot",
+			"CLUSTERDOWN The cluster is down",
+			"BUSY later", "LOADING x", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "OOM x",
+			"READONLY x", "NOAUTH x", "NOPERM x",
 			"ERR unknown command `EVALSHA`, with args beginning with: ", "MISCONF x", "UNBLOCKED x",
 		} {
 			for _, adHoc := range []bool{false, true} {
@@ -105,7 +107,8 @@ func TestFalseNoScript(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		ctx := t.Context()
 		key := string(db.Keys()) + "k"
-		e := kvdb.Eval{Text: `redis.call('INCR', KEYS[1]) return redis.error_reply('NOSCRIPT No matching script. Please use EVAL.') -- ` + key, Keys: []string{key}}
+		e := kvdb.Eval{Text: `redis.call('INCR', KEYS[1]) return redis.error_reply('NOSCRIPT No matching script. Please use EVAL.') -- ` + key,
+			Keys: []string{key}}
 		// The first time the server has none, and is told.
 		if r := eval(t, db, e); r.Kind != kvdb.KindError {
 			t.Errorf("the first: %v", r)

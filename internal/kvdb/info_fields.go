@@ -188,10 +188,12 @@ var infoFamilies = []infoFamily{
 		meaning: "Calls, their time together and each, refused before they ran, failed."},
 	{start: "errorstat_", parts: map[string]Unit{"count": Count}, meaning: "How often this error was replied."},
 	{start: "latency_percentiles_usec_", unit: Micros, meaning: "50, 99 and 99.9 per cent of the calls took no longer than this."},
-	{start: "slave", digits: true, parts: map[string]Unit{"offset": Bytes, "lag": Seconds}, meaning: "A replica: its address, state, what it has got, and seconds since it last said so."},
+	{start: "slave", digits: true, parts: map[string]Unit{"offset": Bytes, "lag": Seconds},
+		meaning: "A replica: its address, state, what it has got, and seconds since it last said so."},
 	{start: "module", parts: map[string]Unit{}, meaning: "A module with its version and what it uses."},
 	{start: "master", digits: true, parts: map[string]Unit{"slaves": Count, "sentinels": Count}, meaning: "A master that this Sentinel watches."},
-	{start: "io_thread_", parts: map[string]Unit{"clients": Count, "reads": Count, "writes": Count}, meaning: "A thread that reads and writes for clients."},
+	{start: "io_thread_", parts: map[string]Unit{"clients": Count, "reads": Count, "writes": Count},
+		meaning: "A thread that reads and writes for clients."},
 }
 
 type fieldFacts struct {
@@ -269,7 +271,8 @@ var infoFieldList = []struct {
 	// Memory
 	{"used_memory", Bytes, "What the server has asked its allocator for: the data, and all around it. The limit is about this."},
 	{"used_memory_human", NoUnit, "The same, rounded."},
-	{"used_memory_rss", Bytes, "What the operating system has given the process. More than used_memory is fragmentation; less means that it was swapped out."},
+	{"used_memory_rss", Bytes,
+		"What the operating system has given the process. More than used_memory is fragmentation; less means that it was swapped out."},
 	{"used_memory_rss_human", NoUnit, "The same, rounded."},
 	{"used_memory_peak", Bytes, "The most it ever used."},
 	{"used_memory_peak_human", NoUnit, "The same, rounded."},
@@ -307,7 +310,8 @@ var infoFieldList = []struct {
 	{"allocator_rss_bytes", Bytes, "The same in bytes."},
 	{"rss_overhead_ratio", Ratio, "Memory of the process of that of the allocator: program, stacks, engines."},
 	{"rss_overhead_bytes", Bytes, "The same in bytes."},
-	{"mem_fragmentation_ratio", Ratio, "Memory of the process of what was asked for. Up to 1.5 is well; less than 1 means swapping. It says little while little is used."},
+	{"mem_fragmentation_ratio", Ratio,
+		"Memory of the process of what was asked for. Up to 1.5 is well; less than 1 means swapping. It says little while little is used."},
 	{"mem_fragmentation_bytes", Bytes, "The same in bytes."},
 	{"mem_not_counted_for_evict", Bytes, "Buffers for replicas and for the log of writes, which the limit leaves out."},
 	{"mem_replication_backlog", Bytes, "The last writes, kept for replicas that come back."},

@@ -55,17 +55,20 @@ func (n NodeInfo) warnOfMemory(bad, warn warner) {
 	switch share := float64(used) / float64(limit); {
 	case limit == 0:
 		if total := n.Info.number("memory", "total_system_memory"); total > 0 && float64(used) > memoryHigh*float64(total) {
-			bad("Set maxmemory below what the machine has, or give it more.", "It uses %.0f %% of the machine's memory and has no limit: the system may kill it.", 100*float64(used)/float64(total))
+			bad("Set maxmemory below what the machine has, or give it more.",
+				"It uses %.0f %% of the machine's memory and has no limit: the system may kill it.", 100*float64(used)/float64(total))
 		}
 	case share > memoryFull && !evicts:
-		bad("Raise maxmemory, or delete what is not needed: Memory shows the biggest keys.", "Memory is nearly full (%.0f %% of the limit). When it is, writes are refused.", 100*share)
+		bad("Raise maxmemory, or delete what is not needed: Memory shows the biggest keys.",
+			"Memory is nearly full (%.0f %% of the limit). When it is, writes are refused.", 100*share)
 	case share > memoryHigh:
 		warn("Raise maxmemory, or delete what is not needed: Memory shows the biggest keys.", "Memory is at %.0f %% of its limit.", 100*share)
 	}
 	evicted := n.Info.number("stats", "evicted_keys")
 	switch {
 	case evicted > 0:
-		bad("Raise maxmemory, and set maxmemory-policy to noeviction unless all that is here is a cache.", "%d keys were thrown away because memory was full (policy %s).", evicted, policy)
+		bad("Raise maxmemory, and set maxmemory-policy to noeviction unless all that is here is a cache.",
+			"%d keys were thrown away because memory was full (policy %s).", evicted, policy)
 	case evicts && limit > 0:
 		warn("Set maxmemory-policy to noeviction, so that writes are refused instead, unless all that is here is a cache.",
 			"Keys may be thrown away when memory is full (policy %s), also dictionaries, queues and accounts.", policy)
@@ -88,7 +91,8 @@ func (n NodeInfo) warnOfDisk(bad, warn warner) {
 		bad("CONFIG SET appendonly yes, and save it with CONFIG REWRITE.", "Nothing is written to disk: a restart loses all data.")
 	}
 	if disk["rdb_last_bgsave_status"] == "err" {
-		bad("Look into the server's log: the disk may be full, or the directory not writable.", "The last snapshot failed; %d changes are not on disk. The server may refuse writes until one works.", changes)
+		bad("Look into the server's log: the disk may be full, or the directory not writable.",
+			"The last snapshot failed; %d changes are not on disk. The server may refuse writes until one works.", changes)
 	}
 	if disk["aof_last_write_status"] == "err" {
 		bad("Make room on the disk.", "The last write to the append-only file failed: writes are refused.")
@@ -100,7 +104,8 @@ func (n NodeInfo) warnOfDisk(bad, warn warner) {
 		warn("Give it a faster disk, or one of its own.", "The disk was too slow for the append-only file %d times; writes had to wait.", n)
 	}
 	if took := time.Duration(n.Info.number("stats", "latest_fork_usec")) * time.Microsecond; took > slowFork {
-		warn("Less memory in one server, and no transparent huge pages, make it faster.", "The last fork took %v; nobody got an answer meanwhile.", took.Round(time.Millisecond))
+		warn("Less memory in one server, and no transparent huge pages, make it faster.",
+			"The last fork took %v; nobody got an answer meanwhile.", took.Round(time.Millisecond))
 	}
 }
 
@@ -144,7 +149,8 @@ func (n NodeInfo) warnOfClients(bad, warn warner) {
 	}
 	hits, misses := n.Info.number("stats", "keyspace_hits"), n.Info.number("stats", "keyspace_misses")
 	if all := hits + misses; all > hitsOf && float64(hits) < fewHits*float64(all) {
-		warn("Programs that ask for what is not there are often misconfigured, or their keys expire too soon.", "%.0f %% of the lookups found no key.", 100*float64(misses)/float64(all))
+		warn("Programs that ask for what is not there are often misconfigured, or their keys expire too soon.",
+			"%.0f %% of the lookups found no key.", 100*float64(misses)/float64(all))
 	}
 	if n.NoPassword && n.Info["server"]["tcp_port"] != "0" {
 		warn("Set a password for the user default (requirepass, or ACL SETUSER), or let it listen on a socket only.",

@@ -151,7 +151,8 @@ func placeNodes(nodes []NodeInfo, table string) []NodeInfo {
 	for _, r := range rows {
 		i := slices.IndexFunc(nodes, func(n NodeInfo) bool { return n.ID == r.id || n.ID == "" && n.Addr == r.addr })
 		if i < 0 {
-			nodes = append(nodes, NodeInfo{Addr: r.addr, ID: r.id, Err: ReadErr("info", &notSentError{errors.New("this server of the cluster can't be reached")})})
+			nodes = append(nodes, NodeInfo{Addr: r.addr, ID: r.id, Err: ReadErr("info",
+				&notSentError{errors.New("this server of the cluster can't be reached")})})
 			i = len(nodes) - 1
 		}
 		n := &nodes[i]

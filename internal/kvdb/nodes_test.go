@@ -137,22 +137,30 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"well", "memory", map[string]string{"used_memory": "1000000", "total_system_memory": gigabyte, "maxmemory_policy": "noeviction"}, nil, "", false},
 		{"no limit", "memory", map[string]string{"used_memory": "1000000000", "total_system_memory": gigabyte}, nil, "has no limit", true},
-		{"nearly full", "memory", map[string]string{"used_memory": "1000000000", "maxmemory": gigabyte, "maxmemory_policy": "noeviction"}, nil, "writes are refused", true},
-		{"high", "memory", map[string]string{"used_memory": "900000000", "maxmemory": gigabyte, "maxmemory_policy": "noeviction"}, nil, "at 84 % of its limit", false},
-		{"may evict", "memory", map[string]string{"used_memory": "1", "maxmemory": gigabyte, "maxmemory_policy": "allkeys-lru"}, nil, "may be thrown away", false},
-		{"fragmented", "memory", map[string]string{"used_memory": "100000000", "used_memory_rss": "300000000", "mem_fragmentation_ratio": "3.00"}, nil, "3.0 times", false},
-		{"a small one is always fragmented", "memory", map[string]string{"used_memory": "1000000", "used_memory_rss": "7000000", "mem_fragmentation_ratio": "7.00"}, nil, "", false},
-		{"swapped", "memory", map[string]string{"used_memory": "300000000", "used_memory_rss": "100000000", "mem_fragmentation_ratio": "0.33"}, nil, "swapped", true},
+		{"nearly full", "memory", map[string]string{"used_memory": "1000000000", "maxmemory": gigabyte, "maxmemory_policy": "noeviction"}, nil,
+			"writes are refused", true},
+		{"high", "memory", map[string]string{"used_memory": "900000000", "maxmemory": gigabyte, "maxmemory_policy": "noeviction"},
+			nil, "at 84 % of its limit", false},
+		{"may evict", "memory", map[string]string{"used_memory": "1", "maxmemory": gigabyte, "maxmemory_policy": "allkeys-lru"}, nil,
+			"may be thrown away", false},
+		{"fragmented", "memory", map[string]string{"used_memory": "100000000", "used_memory_rss": "300000000", "mem_fragmentation_ratio": "3.00"}, nil,
+			"3.0 times", false},
+		{"a small one is always fragmented", "memory", map[string]string{"used_memory": "1000000", "used_memory_rss": "7000000",
+			"mem_fragmentation_ratio": "7.00"}, nil, "", false},
+		{"swapped", "memory", map[string]string{"used_memory": "300000000", "used_memory_rss": "100000000", "mem_fragmentation_ratio": "0.33"}, nil,
+			"swapped", true},
 		{"evicted", "stats", map[string]string{"evicted_keys": "7"}, nil, "7 keys were thrown away", true},
 		{"no disk", "persistence", map[string]string{"aof_enabled": "0"}, map[string]string{"save": ""}, "a restart loses all data", true},
 		{"not known whether", "persistence", map[string]string{"aof_enabled": "0"}, nil, "", false},
-		{"snapshot failed", "persistence", map[string]string{"rdb_last_bgsave_status": "err", "rdb_changes_since_last_save": "5"}, nil, "5 changes are not on disk", true},
+		{"snapshot failed", "persistence", map[string]string{"rdb_last_bgsave_status": "err", "rdb_changes_since_last_save": "5"},
+			nil, "5 changes are not on disk", true},
 		{"log failed", "persistence", map[string]string{"aof_last_write_status": "err"}, nil, "writes are refused", true},
 		{"slow fork", "stats", map[string]string{"latest_fork_usec": "350000"}, nil, "350ms", false},
 		{"refused clients", "stats", map[string]string{"rejected_connections": "3"}, nil, "3 connections were refused", false},
 		{"few hits", "stats", map[string]string{"keyspace_hits": "1000", "keyspace_misses": "99000"}, nil, "99 % of the lookups", false},
 		{"blocked", "clients", map[string]string{"blocked_clients": "8", "connected_clients": "10"}, nil, "8 of 10 clients wait", false},
-		{"lagging", "replication", map[string]string{"role": "master", "master_repl_offset": "1000", "slave0": "ip=10.0.0.2,port=6379,state=online,offset=400,lag=60"}, nil, "60 s and is 600 bytes behind", false},
+		{"lagging", "replication", map[string]string{"role": "master", "master_repl_offset": "1000",
+			"slave0": "ip=10.0.0.2,port=6379,state=online,offset=400,lag=60"}, nil, "60 s and is 600 bytes behind", false},
 	} {
 		n := kvdb.NodeInfo{Info: kvdb.Info{tc.section: tc.fields}, Settings: tc.settings}
 		got := n.Warnings()
@@ -208,7 +216,8 @@ func TestSamples(t *testing.T) {
 
 func TestSlowLog(t *testing.T) {
 	t.Parallel()
-	srv := kvtest.NewServer(t, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "500", "--latency-monitor-threshold", "1", "--enable-debug-command", "yes")
+	srv := kvtest.NewServer(t, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "500", "--latency-monitor-threshold",
+		"1", "--enable-debug-command", "yes")
 	db := open(t, srv.URL())
 	ctx := t.Context()
 	must(t, db.Client().Set(ctx, string(db.Keys())+"session", "secret of ours", 0).Err())
@@ -229,7 +238,8 @@ func TestSlowLog(t *testing.T) {
 	if e := line(log, "debug"); e.Took < 50*time.Millisecond || e.At.IsZero() {
 		t.Errorf("%+v", e)
 	}
-	if !log.Latency.Known || log.Latency.Threshold != time.Millisecond || len(log.Latency.Events) == 0 || log.Latency.Events[0].Max < 50*time.Millisecond {
+	if !log.Latency.Known || log.Latency.Threshold != time.Millisecond || len(log.Latency.Events) == 0 ||
+		log.Latency.Events[0].Max < 50*time.Millisecond {
 		t.Errorf("latency %+v", log.Latency)
 	}
 	if e := line(log, "acl"); strings.Contains(e.Line, "hunter2") {
@@ -253,7 +263,8 @@ func TestSlowLog(t *testing.T) {
 		t.Errorf("an operator: %v", err)
 	}
 	must(t, db.ResetSlowLog(ctx, "admin"))
-	if log, err = db.SlowLog(ctx, "admin", 100); err != nil || slices.ContainsFunc(log.Entries, func(e kvdb.SlowEntry) bool { return strings.HasPrefix(e.Line, "debug") }) {
+	if log, err = db.SlowLog(ctx, "admin", 100); err != nil || slices.ContainsFunc(log.Entries,
+		func(e kvdb.SlowEntry) bool { return strings.HasPrefix(e.Line, "debug") }) {
 		t.Errorf("it is not empty: %+v, %v", log.Entries, err)
 	}
 }
@@ -326,7 +337,8 @@ func TestBigJob(t *testing.T) {
 		must(t, err)
 		<-j.Done()
 		state := j.State()
-		if state.Err != nil || !state.Found.Complete || len(state.Found.Keys) != 2 || state.Found.Keys[0].Name != mine+"b" || state.Found.Keys[1].Name != mine+"c" {
+		if state.Err != nil || !state.Found.Complete || len(state.Found.Keys) != 2 || state.Found.Keys[0].Name != mine+"b" ||
+			state.Found.Keys[1].Name != mine+"c" {
 			t.Errorf("%+v", state)
 		}
 		if j, err = db.StartBigKeys("viewer", q); err != nil {

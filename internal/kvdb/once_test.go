@@ -229,7 +229,8 @@ func newServer(t *testing.T, mode string, args ...string) (*kvtest.Server, strin
 		srv := kvtest.NewServer(t, append(args, "--lua-time-limit", "1")...)
 		return srv, srv.URL()
 	}
-	srv := kvtest.NewServer(t, append([]string{"--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--lua-time-limit", "1"}, args...)...)
+	srv := kvtest.NewServer(t, append([]string{"--port", kvtest.FreePort(), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
+		"--lua-time-limit", "1"}, args...)...)
 	client := open(t, srv.URL()).Client()
 	if mode == "cluster" {
 		slots := make([]int, 16384)

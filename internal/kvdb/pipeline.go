@@ -231,7 +231,8 @@ func (db *DB) NewPipeline(classes []Class, role string, confirm []string, transa
 					first = key
 				}
 				if slotOf(key) != slotOf(first) {
-					reject(i, "", fmt.Sprintf("CROSSSLOT: the key %s is in another slot than %s, and a transaction of a cluster has one slot. Names with the same {part} in braces share a slot", Shown(key), Shown(first)))
+					reject(i, "", fmt.Sprintf("CROSSSLOT: the key %s is in another slot than %s, and a transaction of a cluster has one slot. Names with the same "+
+						"{part} in braces share a slot", Shown(key), Shown(first)))
 					break
 				}
 			}
@@ -305,7 +306,8 @@ func (p *Pipeline) run(ctx context.Context) ([]Result, error) {
 			results[i] = p.result(i, e.reply, e.cut, took)
 		case errors.As(e.err, new(*notSentError)) || errors.Is(e.err, ErrAway):
 			unsent = e.err
-			results[i] = Result{Reply: Reply{Kind: KindError, Text: "CLUSTERDOWN This command was not sent, as its node of the cluster can't be reached. It was not done."}, Took: took}
+			results[i] = Result{Reply: Reply{Kind: KindError,
+				Text: "CLUSTERDOWN This command was not sent, as its node of the cluster can't be reached. It was not done."}, Took: took}
 		default:
 			lost = e.err
 		}

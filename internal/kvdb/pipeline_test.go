@@ -55,10 +55,14 @@ func TestClassifyAll(t *testing.T) {
 		own := string(db.Keys()) + "x"
 		var commands [][]string
 		for _, line := range []string{
-			"GET k", "get k", "GET", "MGET a b a", "GET " + own, "SET k v", "set k v", "CONFIG GET x", "CONFIG SET x y", "config", "CONFIG NOSUCH", "NOSUCH k", "nosuch",
-			"CLIENT LIST", "CLIENT REPLY OFF", "CLIENT", "ACL LOG", "ACL LOG RESET", "ACL SETUSER u >p", "XREAD COUNT 1 STREAMS a b 0 0", "XREAD STREAMS " + own + " 0",
-			"XREADGROUP GROUP g c STREAMS a >", "ZUNION 2 a b", "ZUNIONSTORE d 2 a " + own, "EVAL x 1 k", "EVAL x", "SINTERCARD 5 a b", "SPUBLISH c m", "PUBLISH c m", "MULTI", "SELECT 1",
-			"OBJECT ENCODING k", "OBJECT ENCODING " + own, "MEMORY USAGE k", "SORT k BY w_* STORE d", "BLPOP a b 0", "FLUSHALL", "MONITOR", "DBSIZE", "GEORADIUS k 0 0 1 m STORE " + own, "SCRIPT DEBUG YES",
+			"GET k", "get k", "GET", "MGET a b a", "GET " + own, "SET k v", "set k v", "CONFIG GET x", "CONFIG SET x y", "config",
+			"CONFIG NOSUCH", "NOSUCH k", "nosuch",
+			"CLIENT LIST", "CLIENT REPLY OFF", "CLIENT", "ACL LOG", "ACL LOG RESET", "ACL SETUSER u >p",
+			"XREAD COUNT 1 STREAMS a b 0 0", "XREAD STREAMS " + own + " 0",
+			"XREADGROUP GROUP g c STREAMS a >", "ZUNION 2 a b", "ZUNIONSTORE d 2 a " + own, "EVAL x 1 k", "EVAL x", "SINTERCARD 5 a b",
+			"SPUBLISH c m", "PUBLISH c m", "MULTI", "SELECT 1",
+			"OBJECT ENCODING k", "OBJECT ENCODING " + own, "MEMORY USAGE k", "SORT k BY w_* STORE d", "BLPOP a b 0", "FLUSHALL", "MONITOR", "DBSIZE",
+			"GEORADIUS k 0 0 1 m STORE " + own, "SCRIPT DEBUG YES",
 		} {
 			commands = append(commands, strings.Split(line, " "))
 		}
@@ -257,7 +261,8 @@ func TestPipelineOfAHostileServer(t *testing.T) {
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	client := kvtest.OpenCluster(t).Client()
-	for _, key := range []string{"", "a", "foo", "{foo}bar", "{}foo", "foo{}{bar}", "a{b", "{a}{b}", "\xff\x00", "x{y}z", "}{a}", strings.Repeat("long", 100)} {
+	for _, key := range []string{"", "a", "foo", "{foo}bar", "{}foo", "foo{}{bar}", "a{b", "{a}{b}", "\xff\x00", "x{y}z",
+		"}{a}", strings.Repeat("long", 100)} {
 		if diff := cmp.Diff(int(client.ClusterKeySlot(t.Context(), key).Val()), kvdb.SlotOf(key)); diff != "" {
 			t.Errorf("%q: %s", key, diff)
 		}

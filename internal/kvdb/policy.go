@@ -31,7 +31,8 @@ var reportOnly = map[string]string{
 	"script|exists": "", "script|help": "", "function|list": "", "function|dump": "", "function|stats": "", "function|help": "",
 	// Before 7.0 the server said it of the whole container.
 	"client|id": "", "client|info": "", "client|getname": "", "client|trackinginfo": "", "acl|whoami": "", "acl|cat": "", "acl|genpass": "",
-	"cluster|info": "", "cluster|nodes": "", "cluster|slots": "", "cluster|myid": "", "cluster|keyslot": "", "cluster|countkeysinslot": "", "cluster|getkeysinslot": "",
+	"cluster|info": "", "cluster|nodes": "", "cluster|slots": "", "cluster|myid": "", "cluster|keyslot": "",
+	"cluster|countkeysinslot": "", "cluster|getkeysinslot": "",
 }
 
 const (
@@ -211,7 +212,8 @@ func (c *Class) refusal(role, confirm string) error {
 	case may < admin && !c.Known:
 		return forbiddenError(fmt.Sprintf("this server has no command %s, and what it doesn't know is for the role admin", name))
 	case may < admin && c.ours != "":
-		return forbiddenError(fmt.Sprintf("%.100q is, or could be, a key of this program itself: what starts with %q takes the role admin", c.ours, string(c.db.keys)))
+		return forbiddenError(fmt.Sprintf("%.100q is, or could be, a key of this program itself: what starts with %q takes the role admin", c.ours,
+			string(c.db.keys)))
 	case c.OutOfPlace != "":
 		return Invalid("args", "%s can't run here: %s", name, c.OutOfPlace)
 	case may < admin && c.keysErr != nil:

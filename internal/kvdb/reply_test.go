@@ -58,7 +58,8 @@ func TestReply(t *testing.T) {
 		}
 	}
 	for _, wire := range []string{
-		"HTTP/1.1 400 Bad Request\r\n", "\r\n", "+OK\n", ":\r\n", ":+1\r\n", ":01\r\n", ":1.5\r\n", ":-\r\n", "(x\r\n", ",x\r\n", ",\r\n", "#x\r\n", "_x\r\n",
+		"HTTP/1.1 400 Bad Request\r\n", "\r\n", "+OK\n", ":\r\n", ":+1\r\n", ":01\r\n", ":1.5\r\n", ":-\r\n", "(x\r\n",
+		",x\r\n", ",\r\n", "#x\r\n", "_x\r\n",
 		"$x\r\n", "$-2\r\n", "$99999999999\r\n", "$1\r\nabc\r\n", "*-2\r\n", "*x\r\n", "*1\r\n>0\r\n", "?\r\n", "$?\r\n",
 	} {
 		if _, _, _, err := kvdb.ReadReply(strings.NewReader(wire), 10, 1000); !errors.Is(err, kvdb.ErrNotRedis) {
@@ -139,7 +140,8 @@ func TestReplyKeepsMemoryBounded(t *testing.T) {
 
 func FuzzReply(f *testing.F) {
 	for _, seed := range []string{
-		"+OK\r\n", "$5\r\nhello\r\n", "*2\r\n:1\r\n%1\r\n+a\r\n,1.5\r\n", "~1\r\n#t\r\n", "|1\r\n+a\r\n+b\r\n_\r\n", "=8\r\ntxt:text\r\n", "(123\r\n", "!3\r\nERR\r\n",
+		"+OK\r\n", "$5\r\nhello\r\n", "*2\r\n:1\r\n%1\r\n+a\r\n,1.5\r\n", "~1\r\n#t\r\n", "|1\r\n+a\r\n+b\r\n_\r\n",
+		"=8\r\ntxt:text\r\n", "(123\r\n", "!3\r\nERR\r\n",
 	} {
 		f.Add(seed, 5, 50)
 	}

@@ -55,7 +55,8 @@ func ensureSchema(ctx context.Context, db *DB, known int, steps []migration) err
 		case err != nil || version < 1:
 			return fmt.Errorf("the key %s should hold the version of the schema, but holds %.40q", db.keys.Schema(), now)
 		case version > known:
-			return fmt.Errorf("this store was written by a newer webadmin (schema %d, this program knows %d): use that version or another key prefix", version, known)
+			return fmt.Errorf("this store was written by a newer webadmin (schema %d, this program knows %d): use that version or another key prefix",
+				version, known)
 		case version == known:
 			return nil
 		}

@@ -96,7 +96,8 @@ func TestSchemaAway(t *testing.T) {
 		t.Errorf("an empty replica: %v", err)
 	}
 	// An unknown master is not an empty store.
-	if err := kvdb.EnsureSchema(t.Context(), open(t, kvtest.NewSentinel(t, "1", "another"))); !errors.Is(err, kvdb.ErrAway) || errors.Is(err, kvdb.ErrNotFound) {
+	if err := kvdb.EnsureSchema(t.Context(), open(t, kvtest.NewSentinel(t, "1", "another"))); !errors.Is(err, kvdb.ErrAway) ||
+		errors.Is(err, kvdb.ErrNotFound) {
 		t.Errorf("unknown master: %v", err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 func FuzzFrame(f *testing.F) {
 	for _, reply := range []string{
 		"+OK\r\n", "$-1\r\n", "$0\r\n\r\n", "$5\r\na\r\nbc\r\n", "*0\r\n", "*-1\r\n", "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n", "%1\r\n+k\r\n~2\r\n,1.5\r\n#t\r\n",
-		"=7\r\ntxt:abc\r\n", "!3\r\nERR\r\n", "|1\r\n+a\r\n*1\r\n:1\r\n*1\r\n|1\r\n+b\r\n_\r\n(12\r\n", ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n", "-ERR " + strings.Repeat("x", 5000) + "\r\n",
+		"=7\r\ntxt:abc\r\n", "!3\r\nERR\r\n", "|1\r\n+a\r\n*1\r\n:1\r\n*1\r\n|1\r\n+b\r\n_\r\n(12\r\n", ">2\r\n+invalidate\r\n*1\r\n$1\r\nk\r\n",
+		"-ERR " + strings.Repeat("x", 5000) + "\r\n",
 	} {
 		f.Add([]byte(reply), 1, 10)
 	}

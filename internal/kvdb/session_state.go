@@ -36,7 +36,9 @@ func (s *Session) forget() {
 // transactionLost is the error of a command of a transaction that is no more.
 func (s *Session) transactionLost(err error) error {
 	s.forget()
-	return &awayError{op: "transaction", err: err, sentence: "The connection to Redis was lost, and with it the transaction, or what was watched for it. None of its commands was run. Begin again with WATCH or MULTI."}
+	return &awayError{op: "transaction", err: err,
+		sentence: "The connection to Redis was lost, and with it the transaction, or what was watched for it. None of its commands was run. Begin again " +
+			"with WATCH or MULTI."}
 }
 
 // endTransaction is for who holds the lock.

@@ -70,7 +70,8 @@ func (db *DB) SlowLog(ctx context.Context, role string, limit int) (SlowLog, err
 		pipe := node.Pipeline()
 		entries := pipe.SlowLogGet(ctx, int64(limit))
 		kept := pipe.Do(ctx, "slowlog", "len")
-		slower, longest, monitor := pipe.Do(ctx, "config", "get", "slowlog-log-slower-than"), pipe.Do(ctx, "config", "get", "slowlog-max-len"), pipe.Do(ctx, "config", "get", "latency-monitor-threshold")
+		slower, longest, monitor := pipe.Do(ctx, "config", "get", "slowlog-log-slower-than"), pipe.Do(ctx, "config", "get", "slowlog-max-len"),
+			pipe.Do(ctx, "config", "get", "latency-monitor-threshold")
 		latest := pipe.Do(ctx, "latency", "latest")
 		_, _ = pipe.Exec(ctx)
 		mu.Lock()

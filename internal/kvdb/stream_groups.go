@@ -60,7 +60,8 @@ func (db *DB) streamGroups(ctx context.Context, key string, o together) (groups 
 	list := all[0].reply.Items
 	var commands [][]string
 	for _, item := range list[:min(len(list), maxGroups)] {
-		g := StreamGroup{Name: item.text("name"), LastID: item.text("last-delivered-id"), Lag: -1, Pending: item.integer("pending"), Total: item.integer("consumers")}
+		g := StreamGroup{Name: item.text("name"), LastID: item.text("last-delivered-id"), Lag: -1,
+			Pending: item.integer("pending"), Total: item.integer("consumers")}
 		if lag, ok := item.field("lag"); ok && lag.Kind == KindInteger {
 			g.Lag = item.integer("lag")
 		}

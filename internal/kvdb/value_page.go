@@ -60,7 +60,8 @@ func (r *valueReader) next() string {
 }
 
 func (r *valueReader) changed(now string) error {
-	return &KeyChangedError{Key: r.q.Key, Type: now, words: fmt.Sprintf("the key %s was a %s when you began to read it, and is %s now: read it from the beginning", Shown(r.q.Key), r.kind, now)}
+	return &KeyChangedError{Key: r.q.Key, Type: now,
+		words: fmt.Sprintf("the key %s was a %s when you began to read it, and is %s now: read it from the beginning", Shown(r.q.Key), r.kind, now)}
 }
 
 // lengths are the commands that say how long a value of each type is.

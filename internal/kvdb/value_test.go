@@ -65,9 +65,11 @@ func TestReadValue(t *testing.T) {
 			"list":   {"list", "listpack", 3, "", []kvdb.Element{{Index: 0, Value: part("a")}, {Index: 1, Value: part("")}, {Index: 2, Value: part("c")}}},
 			"set":    {"set", "hashtable", 2, "", []kvdb.Element{{Name: part("")}, {Name: part("a")}}},
 			"ints":   {"set", "intset", 3, "", []kvdb.Element{{Name: part("1")}, {Name: part("2")}, {Name: part("3")}}},
-			"zset":   {"zset", "listpack", 2, "", []kvdb.Element{{Index: 0, Name: part("b"), Score: "-3"}, {Index: 1, Name: part("a"), Score: "0.10000000000000001"}}},
-			"hash":   {"hash", "listpack", 2, "", []kvdb.Element{{Name: part(""), Value: part("w")}, {Name: part("f"), Value: part("v")}}},
-			"stream": {"stream", "stream", 2, "", []kvdb.Element{{ID: "5-1", Fields: []kvdb.Pair{{Name: part("f"), Value: part("v")}, {Name: part("f"), Value: part("w")}}}, {ID: "5-2", Fields: []kvdb.Pair{{Name: part("g"), Value: part("")}}}}},
+			"zset": {"zset", "listpack", 2, "", []kvdb.Element{{Index: 0, Name: part("b"), Score: "-3"},
+				{Index: 1, Name: part("a"), Score: "0.10000000000000001"}}},
+			"hash": {"hash", "listpack", 2, "", []kvdb.Element{{Name: part(""), Value: part("w")}, {Name: part("f"), Value: part("v")}}},
+			"stream": {"stream", "stream", 2, "", []kvdb.Element{{ID: "5-1", Fields: []kvdb.Pair{{Name: part("f"), Value: part("v")},
+				{Name: part("f"), Value: part("w")}}}, {ID: "5-2", Fields: []kvdb.Pair{{Name: part("g"), Value: part("")}}}}},
 		} {
 			for limit := 1; limit <= 4; limit++ {
 				var elements []kvdb.Element
@@ -81,7 +83,8 @@ func TestReadValue(t *testing.T) {
 				if diff := cmp.Diff(want.elements, elements); diff != "" {
 					t.Errorf("%s, limit %d (-want +got):\n%s", name, limit, diff)
 				}
-				if v.Type != want.kind || v.Length != want.length || v.Text != want.text || v.Size <= 0 || v.Name != k+name || (v.TTL != kvdb.NoTTL) != (name == "string") {
+				if v.Type != want.kind || v.Length != want.length || v.Text != want.text || v.Size <= 0 || v.Name != k+name ||
+					(v.TTL != kvdb.NoTTL) != (name == "string") {
 					t.Errorf("%s: %+v", name, v)
 				}
 				// The names of encodings are those of Redis 7.0; older and newer ones have others.
@@ -186,11 +189,13 @@ func TestLongStrings(t *testing.T) {
 	t.Parallel()
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		ctx, client, k := t.Context(), db.Client(), "long-"+string(db.Keys())
-		for _, text := range []string{strings.Repeat("x", kvdb.StringPage), strings.Repeat("é☺\U0001F600", 40_000), "a" + strings.Repeat("\x80\xff", 100_000)} {
+		for _, text := range []string{strings.Repeat("x", kvdb.StringPage), strings.Repeat("é☺\U0001F600", 40_000),
+			"a" + strings.Repeat("\x80\xff", 100_000)} {
 			must(t, client.Set(ctx, k, text, 0).Err())
 			got := ""
 			for _, v := range pages(t, db, kvdb.ValueQuery{Key: k, Limit: 1}, nil) {
-				if v.Offset != int64(len(got)) || v.Length != int64(len(text)) || utf8.ValidString(text) && !utf8.ValidString(v.Text) || len(v.Text) > kvdb.StringPage {
+				if v.Offset != int64(len(got)) || v.Length != int64(len(text)) || utf8.ValidString(text) && !utf8.ValidString(v.Text) ||
+					len(v.Text) > kvdb.StringPage {
 					t.Errorf("a part of %d bytes at %d, not at %d", len(v.Text), v.Offset, len(got))
 				}
 				got += v.Text
@@ -326,7 +331,8 @@ func TestStreamGroups(t *testing.T) {
 			t.Fatalf("%+v", groups)
 		}
 		g := groups[0]
-		if g.Name != "g" || g.LastID != "1-2" || g.Pending != 2 || g.First != "1-1" || g.Last != "1-2" || g.Lag != 1 && g.Lag != -1 || g.Total != 1 || len(g.Consumers) != 1 || g.Consumers[0].Name != "c" || g.Consumers[0].Pending != 2 {
+		if g.Name != "g" || g.LastID != "1-2" || g.Pending != 2 || g.First != "1-1" || g.Last != "1-2" || g.Lag != 1 && g.Lag != -1 || g.Total != 1 ||
+			len(g.Consumers) != 1 || g.Consumers[0].Name != "c" || g.Consumers[0].Pending != 2 {
 			t.Errorf("%+v", g)
 		}
 		if g := groups[1]; g.Name != "idle" || g.Pending != 0 || g.First != "" || g.Consumers != nil {

@@ -166,9 +166,12 @@ func (db *DB) wire(ctx context.Context, to string, o wireOptions) (*wire, error)
 	_, known := refusalOf(err)
 	switch {
 	case user != "" && redis.HasErrorPrefix(err, "WRONGPASS"):
-		return nil, &awayError{op: "connect", err: err, sentence: "Redis does not let the user for programs in, as whom this has to run. Have an administrator set it up (ACL SETUSER), or correct --program-user."}
+		return nil, &awayError{op: "connect", err: err,
+			sentence: "Redis does not let the user for programs in, as whom this has to run. Have an administrator set it up (ACL SETUSER), or correct " +
+				"--program-user."}
 	case errors.Is(err, errNotRedis), !known && errors.As(err, new(redis.Error)):
-		return nil, &awayError{op: "connect", err: err, sentence: "What answers is not a Redis server that works, or not with this URL. Check the Redis URL; the log has the reason."}
+		return nil, &awayError{op: "connect", err: err,
+			sentence: "What answers is not a Redis server that works, or not with this URL. Check the Redis URL; the log has the reason."}
 	}
 	return nil, err
 }

@@ -48,11 +48,13 @@ func TestBounds(t *testing.T) {
 		n        int
 		from, to string
 	}{
-		{"the day before the change of clocks", Bounds(SpanToday, at("2026-03-30T12:00:00Z"), berlin), SpanDay, -1, "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
+		{"the day before the change of clocks", Bounds(SpanToday, at("2026-03-30T12:00:00Z"), berlin), SpanDay, -1,
+			"2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
 		{"the same day of last week", Bounds(SpanToday, at("2026-03-30T12:00:00Z"), berlin), SpanWeek, -1, "2026-03-22T23:00:00Z", "2026-03-23T23:00:00Z"},
 		{"a month is a month", Bounds(SpanMonth, at("2026-03-10T12:00:00Z"), berlin), SpanMonth, -1, "2026-01-31T23:00:00Z", "2026-02-28T23:00:00Z"},
 		{"the year after", Bounds(SpanYear, at("2026-03-10T12:00:00Z"), time.UTC), SpanYear, 1, "2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z"},
-		{"the last of a short month, by the clock on the wall", Range{at("2026-03-31T10:00:00Z"), at("2026-03-31T11:00:00Z")}, SpanMonth, -1, "2026-02-28T11:00:00Z", "2026-02-28T12:00:00Z"},
+		{"the last of a short month, by the clock on the wall", Range{at("2026-03-31T10:00:00Z"), at("2026-03-31T11:00:00Z")}, SpanMonth, -1,
+			"2026-02-28T11:00:00Z", "2026-02-28T12:00:00Z"},
 		{"an hour before", Range{at("2026-03-31T10:07:00Z"), at("2026-03-31T11:07:00Z")}, SpanHour, -1, "2026-03-31T09:07:00Z", "2026-03-31T10:07:00Z"},
 	} {
 		loc := berlin

@@ -42,7 +42,9 @@ func (s *Store) DeleteRange(ctx context.Context, r Range, services ...string) (D
 	cut := Range{keep.snap(r.From, now), keep.snap(r.To, now)}
 	out := Deleted{Range: cut}
 	if !cut.To.After(cut.From) {
-		return out, kvdb.Invalid("to", "must be after the start, and not in the last two minutes; what is older than %d hours is kept by the hour or less finely", int(keep[minutes].Hours()))
+		return out, kvdb.Invalid("to",
+			"must be after the start, and not in the last two minutes; what is older than %d hours is kept by the hour or less finely",
+			int(keep[minutes].Hours()))
 	}
 	if err := s.Flush(ctx); err != nil {
 		return out, err

@@ -19,7 +19,8 @@ func TestDeleteRange(t *testing.T) {
 		random := rand.New(rand.NewPCG(7, 8))
 		m := model{}
 		for range 600 {
-			one := Sample{Service: []string{"orders", "bills"}[random.IntN(2)], Took: time.Duration(distributions["bimodal"](random)), Failed: random.IntN(4) == 0,
+			one := Sample{Service: []string{"orders", "bills"}[random.IntN(2)],
+				Took: time.Duration(distributions["bimodal"](random)), Failed: random.IntN(4) == 0,
 				At: c.now().Add(-time.Duration(random.Int64N(int64(30 * day)))), CID: "x"}
 			if _, rejected, err := s.RecordSamples(t.Context(), []Sample{one}); err != nil || len(rejected) > 0 {
 				t.Fatal(err, rejected)
@@ -83,7 +84,8 @@ func TestDeleteNothing(t *testing.T) {
 			t.Errorf("%v: %v", r, err)
 		}
 	}
-	if deleted, err := s.DeleteRange(t.Context(), Range{c.now().Add(-day), c.now()}, "nobody"); err != nil || deleted.Calls != 0 || deleted.Services != 0 {
+	if deleted, err := s.DeleteRange(t.Context(), Range{c.now().Add(-day), c.now()}, "nobody"); err != nil ||
+		deleted.Calls != 0 || deleted.Services != 0 {
 		t.Errorf("%+v, %v", deleted, err)
 	}
 }

@@ -215,7 +215,8 @@ func TestClockJumps(t *testing.T) {
 	db := kvtest.Open(t)
 	c := newClock()
 	s := newStore(t, db, c)
-	jumps := []time.Duration{0, 3 * time.Hour, -3 * time.Hour, -26 * time.Hour, 26 * time.Hour, -time.Minute, time.Minute, -time.Second, 40 * day, -40 * day}
+	jumps := []time.Duration{0, 3 * time.Hour, -3 * time.Hour, -26 * time.Hour, 26 * time.Hour, -time.Minute,
+		time.Minute, -time.Second, 40 * day, -40 * day}
 	for _, jump := range jumps {
 		c.add(jump)
 		for range 3 {

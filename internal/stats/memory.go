@@ -24,7 +24,8 @@ func (s *Store) Memory(ctx context.Context, set Settings) (Memory, error) {
 	for res, keep := range set.keep() {
 		each[res] = int64(keep/resolution(res).length()) * periodBytes[res]
 	}
-	m := Memory{Each: ResolutionMemory{Minutes: each[minutes], Hours: each[hours], Days: each[days], Months: each[months], Slow: int64(slowKept/day) * slowBytes}}
+	m := Memory{Each: ResolutionMemory{Minutes: each[minutes], Hours: each[hours], Days: each[days], Months: each[months],
+		Slow: int64(slowKept/day) * slowBytes}}
 	m.PerService = m.Each.Minutes + m.Each.Hours + m.Each.Days + m.Each.Months + m.Each.Slow
 	names, err := s.names(ctx)
 	if err != nil {

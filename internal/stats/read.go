@@ -68,7 +68,8 @@ func (p plan) find(one period) int {
 }
 
 // readGroup reads some of the services into sums, and returns those that changed meanwhile.
-func (s *Store) readGroup(ctx context.Context, services []string, group []int, plan plan, in [][]int32, parts []part, spread bool, sums [][]record) (moved []int, err error) {
+func (s *Store) readGroup(ctx context.Context, services []string, group []int, plan plan, in [][]int32, parts []part, spread bool,
+	sums [][]record) (moved []int, err error) {
 	type reading struct {
 		live    *redis.MapStringStringCmd
 		chunks  []*redis.SliceCmd // sums, and spread after each

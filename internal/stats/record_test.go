@@ -24,7 +24,8 @@ func TestSlots(t *testing.T) {
 	for _, tc := range []struct {
 		took time.Duration
 		slot int
-	}{{0, 0}, {1, 0}, {30, 1}, {953, linear - 1}, {954, linear}, {time.Second, slotOfOne}, {time.Second + 1, slotOfOne + 1}, {2 * time.Second, slotOfOne + perOctave}} {
+	}{{0, 0}, {1, 0}, {30, 1}, {953, linear - 1}, {954, linear}, {time.Second, slotOfOne}, {time.Second + 1, slotOfOne + 1},
+		{2 * time.Second, slotOfOne + perOctave}} {
 		if slot := slotOf(int64(tc.took)); slot != tc.slot {
 			t.Errorf("%v is in slot %d, want %d", tc.took, slot, tc.slot)
 		}

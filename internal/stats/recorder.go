@@ -87,7 +87,8 @@ func (r *recorder) cell(service string) *cell {
 	if c != nil {
 		return c
 	}
-	if len(service) > MaxName && utf8.RuneCountInString(service) > MaxName || service == "" || service == All || r.cells.Load() > MaxServices || r.room.Load() <= 0 {
+	if len(service) > MaxName && utf8.RuneCountInString(service) > MaxName || service == "" || service == All ||
+		r.cells.Load() > MaxServices || r.room.Load() <= 0 {
 		return r.other
 	}
 	service = strings.Clone(strings.ToValidUTF8(service, "\ufffd"))

@@ -24,7 +24,8 @@ const day = 24 * time.Hour
 
 // Defaults are the settings until somebody changes them.
 func Defaults() Settings {
-	return Settings{Recording: true, Minutes: day, Hours: 35 * day, Days: 2 * 365 * day, Months: 10 * 365 * day, SlowMean: 2 * time.Second, BusyShare: 0.1}
+	return Settings{Recording: true, Minutes: day, Hours: 35 * day, Days: 2 * 365 * day, Months: 10 * 365 * day,
+		SlowMean: 2 * time.Second, BusyShare: 0.1}
 }
 
 // settingsBox holds the settings that this process goes by.

@@ -49,7 +49,8 @@ func parseSlow(service string, z redis.Z) (c SlowCall, ok bool) {
 		return c, false
 	}
 	at, err := strconv.ParseInt(parts[0], 36, 64)
-	return SlowCall{Service: service, Took: time.Duration(z.Score), At: time.UnixMicro(at).UTC(), CID: parts[2][1:], Failed: parts[2][0] == '1', unique: parts[1]}, err == nil
+	return SlowCall{Service: service, Took: time.Duration(z.Score), At: time.UnixMicro(at).UTC(), CID: parts[2][1:],
+		Failed: parts[2][0] == '1', unique: parts[1]}, err == nil
 }
 
 // newUnique tells calls of the same microsecond apart.

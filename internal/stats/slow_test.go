@@ -34,7 +34,8 @@ func TestSlowest(t *testing.T) {
 		}
 		for i, call := range list {
 			ms := calls - 1 - i
-			if call.Took != time.Duration(ms)*time.Millisecond || call.CID != fmt.Sprint("cid ", ms) || call.Failed != (ms%2 == 0) || call.Service != "orders" || call.At.After(c.now()) {
+			if call.Took != time.Duration(ms)*time.Millisecond || call.CID != fmt.Sprint("cid ", ms) || call.Failed != (ms%2 == 0) ||
+				call.Service != "orders" || call.At.After(c.now()) {
 				t.Fatalf("call %d is %+v", i, call)
 			}
 		}

@@ -194,7 +194,8 @@ func TestServicesReport(t *testing.T) {
 		record("gone", 5, 5*time.Millisecond, false, 3*time.Hour)
 		flush(t, s)
 		hour := Bounds(SpanHour, c.now(), time.UTC)
-		for by, want := range map[Sort]string{SortUsage: "alpha beta Gamma", SortMean: "Gamma beta alpha", SortP95: "Gamma beta alpha", SortMax: "Gamma beta alpha",
+		for by, want := range map[Sort]string{SortUsage: "alpha beta Gamma", SortMean: "Gamma beta alpha",
+			SortP95: "Gamma beta alpha", SortMax: "Gamma beta alpha",
 			SortTotal: "Gamma beta alpha", SortErrors: "beta alpha Gamma", "": "alpha beta Gamma"} {
 			report, err := s.Services(t.Context(), hour, ServicesOptions{Sort: by})
 			must(t, err)
@@ -216,7 +217,8 @@ func TestServicesReport(t *testing.T) {
 			t.Fatalf("%d of %d", len(report.Items), report.Matched)
 		}
 		alpha, beta := report.Items[0], report.Items[1]
-		if alpha.Before == nil || alpha.Before.Usage != 20 || alpha.Before.Mean != 5*time.Millisecond || beta.Before != nil || report.AllBefore.Usage != 20 {
+		if alpha.Before == nil || alpha.Before.Usage != 20 || alpha.Before.Mean != 5*time.Millisecond ||
+			beta.Before != nil || report.AllBefore.Usage != 20 {
 			t.Errorf("before: %+v and %+v", alpha.Before, beta.Before)
 		}
 		if math.Abs(alpha.UsageShare-0.6) > 1e-9 || math.Abs(alpha.Rate-60.0/3600) > 0.001 || math.Abs(beta.TimeShare-1.5/(0.6+1.5+50)) > 1e-9 {
@@ -247,7 +249,8 @@ func TestKeysOfAYear(t *testing.T) {
 	keep := Defaults().keep()
 	for i := range 5000 {
 		now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 7919 * time.Second)
-		for _, r := range []Range{Bounds(SpanYear, now, time.UTC), {now.AddDate(-1, 0, 0), now}, {now.AddDate(-1, 0, 0).Add(-61 * time.Minute), now.Add(-61 * time.Minute)}} {
+		for _, r := range []Range{Bounds(SpanYear, now, time.UTC), {now.AddDate(-1, 0, 0), now},
+			{now.AddDate(-1, 0, 0).Add(-61 * time.Minute), now.Add(-61 * time.Minute)}} {
 			q := query{keep.snapRange(r, now), now}
 			plan := planOf(q.whole()[0].periods)
 			most = max(most, 1+2*len(plan.chunks))

@@ -36,7 +36,8 @@ func endpoint(t *testing.T, answer http.HandlerFunc) Call {
 	t.Helper()
 	srv := httptest.NewServer(answer)
 	t.Cleanup(srv.Close)
-	return Call{URL: srv.URL + "/hook?x=1", Secret: "s3cret", AllowPrivate: true, Timeout: 5 * time.Second, Service: "a/b:c", CID: "cid1", Attempt: 2, Body: []byte(`{"n":12345678901234567890}`)}
+	return Call{URL: srv.URL + "/hook?x=1", Secret: "s3cret", AllowPrivate: true, Timeout: 5 * time.Second, Service: "a/b:c", CID: "cid1",
+		Attempt: 2, Body: []byte(`{"n":12345678901234567890}`)}
 }
 
 func TestDoSendsTheInvocationSigned(t *testing.T) {
@@ -57,7 +58,8 @@ func TestDoSendsTheInvocationSigned(t *testing.T) {
 		t.Errorf("body %s", body)
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/json", "User-Agent": "webadmin/test", "Webadmin-Service": "a/b:c", "Webadmin-Cid": "cid1", "X-Correlation-Id": "cid1", "Webadmin-Attempt": "2",
+		"Content-Type": "application/json", "User-Agent": "webadmin/test", "Webadmin-Service": "a/b:c", "Webadmin-Cid": "cid1",
+		"X-Correlation-Id": "cid1", "Webadmin-Attempt": "2",
 		"Webadmin-In-Reply-To": "cid0",
 		// echo -n '1700000000.{"n":12345678901234567890}' | openssl dgst -sha256 -hmac s3cret
 		"Webadmin-Signature": "t=1700000000,v1=d17d97671c8ac9ad896c021cea23283419c41cdf07f44b2e4f72ea0d871e6230",
@@ -106,11 +108,13 @@ func TestDoSaysWhyNot(t *testing.T) {
 		want   string
 		after  time.Duration
 	}{
-		"500":                     {answer: status(500, "", "no\n\x00 \xff luck"), want: "the webhook answered 500 Internal Server Error: no \x00 � luck"},
-		"503, seconds":            {answer: status(503, "7", ""), want: "the webhook answered 503 Service Unavailable", after: 7 * time.Second},
-		"429, a date":             {answer: status(429, testTime.Add(time.Minute).UTC().Format(http.TimeFormat), ""), want: "the webhook answered 429 Too Many Requests", after: time.Minute},
-		"429, a year":             {answer: status(429, "31536000", ""), want: "the webhook answered 429 Too Many Requests", after: 24 * time.Hour},
-		"429, a date in the past": {answer: status(429, testTime.Add(-time.Minute).UTC().Format(http.TimeFormat), ""), want: "the webhook answered 429 Too Many Requests"},
+		"500":          {answer: status(500, "", "no\n\x00 \xff luck"), want: "the webhook answered 500 Internal Server Error: no \x00 � luck"},
+		"503, seconds": {answer: status(503, "7", ""), want: "the webhook answered 503 Service Unavailable", after: 7 * time.Second},
+		"429, a date": {answer: status(429, testTime.Add(time.Minute).UTC().Format(http.TimeFormat), ""),
+			want: "the webhook answered 429 Too Many Requests", after: time.Minute},
+		"429, a year": {answer: status(429, "31536000", ""), want: "the webhook answered 429 Too Many Requests", after: 24 * time.Hour},
+		"429, a date in the past": {answer: status(429, testTime.Add(-time.Minute).UTC().Format(http.TimeFormat), ""),
+			want: "the webhook answered 429 Too Many Requests"},
 		"429, nonsense":           {answer: status(429, "-soon", ""), want: "the webhook answered 429 Too Many Requests"},
 		"a status without a name": {answer: status(499, "", "x"), want: "the webhook answered 499: x"},
 	} {

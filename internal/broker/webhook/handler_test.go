@@ -31,7 +31,8 @@ func serving(t *testing.T, answer http.HandlerFunc) *broker.Store {
 		c.Close()
 	})
 	call := endpoint(t, answer)
-	_, err := s.SaveWebhook(t.Context(), broker.Webhook{Service: "hook", URL: call.URL, Secret: "0123456789abcdef", AllowPrivate: true, Timeout: 2 * time.Second})
+	_, err := s.SaveWebhook(t.Context(), broker.Webhook{Service: "hook", URL: call.URL, Secret: "0123456789abcdef",
+		AllowPrivate: true, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,8 @@ func TestInvocationsGoToTheWebhook(t *testing.T) {
 	s := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		var seconds int64
-		if _, err := fmt.Sscanf(r.Header.Get("Webadmin-Signature"), "t=%d,", &seconds); err != nil || Sign("0123456789abcdef", time.Unix(seconds, 0), body) != r.Header.Get("Webadmin-Signature") {
+		if _, err := fmt.Sscanf(r.Header.Get("Webadmin-Signature"), "t=%d,", &seconds); err != nil ||
+			Sign("0123456789abcdef", time.Unix(seconds, 0), body) != r.Header.Get("Webadmin-Signature") {
 			http.Error(w, "the signature is wrong", http.StatusForbidden)
 			return
 		}

@@ -75,7 +75,8 @@ func invocationOf(i broker.Invocation) Invocation {
 	out := Invocation{
 		CID: i.CID, Service: i.Service, State: string(i.State), Attempts: attemptsOf(i.Attempts), MaxAttempts: i.MaxAttempts, Error: i.Error,
 		InReplyTo: i.InReplyTo, Callback: i.Callback, CallbackCID: i.CallbackCID, By: i.By, EditedBy: i.EditedBy,
-		CreatedAt: i.CreatedAt.UTC(), DueAt: maybeTime(i.DueAt), ExpiresAt: maybeTime(i.ExpiresAt), EndedAt: maybeTime(i.EndedAt), LeaseUntil: maybeTime(i.LeaseUntil),
+		CreatedAt: i.CreatedAt.UTC(), DueAt: maybeTime(i.DueAt), ExpiresAt: maybeTime(i.ExpiresAt), EndedAt: maybeTime(i.EndedAt),
+		LeaseUntil: maybeTime(i.LeaseUntil),
 	}
 	var cutPayload, cutResult bool
 	out.Payload, cutPayload = wholeOrText(i.Payload, i.PayloadSize)
@@ -122,7 +123,8 @@ type listInvocationsInput struct {
 }
 
 const invokeText = "Exactly one worker gets it, at least once: it runs again if its worker does not acknowledge it within the lease. " +
-	"The answer comes as soon as it is stored; with no worker it waits. Sent again with its idempotency_key it is one invocation, and gives the same answer."
+	"The answer comes as soon as it is stored; with no worker it waits. Sent again with its idempotency_key it is one invocation, and gives the same " +
+	"answer."
 
 func (s *server) invocationCalls() []operation {
 	const group = "Invocations"
@@ -138,10 +140,12 @@ func (s *server) invocationCalls() []operation {
 			about{group: group, summary: "List invocations", text: "Of each service, the newest first."},
 			s.listInvocations),
 		call(mw.Route{Name: "api.broker.invocation", Method: http.MethodGet, Path: Base + "/broker/invocations/:cid", Need: account.Viewer},
-			about{group: group, summary: "Get an invocation", text: "Done, expired and cancelled ones are kept for an hour, the newest 10,000 of each service, unless its policy says otherwise."},
+			about{group: group, summary: "Get an invocation",
+				text: "Done, expired and cancelled ones are kept for an hour, the newest 10,000 of each service, unless its policy says otherwise."},
 			s.getInvocation),
 		call(mw.Route{Name: "api.broker.cancel", Method: http.MethodPost, Path: Base + "/broker/invocations/:cid/cancel", Need: account.Operator},
-			about{group: group, summary: "Cancel an invocation", text: "No worker gets it any more. One that has it loses its lease; what it has done already stays done.",
+			about{group: group, summary: "Cancel an invocation",
+				text: "No worker gets it any more. One that has it loses its lease; what it has done already stays done.",
 				answers: map[int]answerDoc{
 					http.StatusConflict:       {"It has ended already.", []any{problem.Problem{}}},
 					http.StatusGatewayTimeout: unknown,

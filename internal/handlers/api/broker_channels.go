@@ -59,17 +59,20 @@ type eventsInput struct {
 	Subscriber  string `query:"subscriber" doc:"A name under which the position is kept here, so that the next connection of this name goes on where this one stopped. Needs the role operator."`
 }
 
-const eventsText = "Server-sent events: of each message its id, and as data its JSON as it was published. Without after, Last-Event-ID and subscriber it begins with what is published from now on. " +
-	"An event gap says that messages are missing, as data {\"missed\":n,\"reason\":…}: trimmed (they are no longer kept), lost (Redis has lost its newest ones) " +
-	"or anew (the channel began anew, since Redis was emptied or replaced); missed is null where nobody knows how many. Comments come every few seconds. " +
-	"The stream goes on when Redis was away. A position of subscriber says what was sent, not what has arrived: who sends Last-Event-ID when the connection broke misses nothing."
+const eventsText = "Server-sent events: of each message its id, and as data its JSON as it was published. Without after, Last-Event-ID and " +
+	"subscriber it begins with what is published from now on. An event gap says that messages are missing, as data {\"missed\":n,\"reason\":…}: " +
+	"trimmed (they are no longer kept), lost (Redis has lost its newest ones) or anew (the channel began anew, since Redis was emptied or replaced); " +
+	"missed is null where nobody knows how many. Comments come every few seconds. The stream goes on when Redis was away. A position of subscriber " +
+	"says what was sent, not what has arrived: who sends Last-Event-ID when the connection broke misses nothing."
 
 func (s *server) channelCalls() []operation {
 	const group = "Channels"
 	path := Base + "/broker/channels/:channel"
 	return []operation{
 		call(mw.Route{Name: "api.broker.publish", Method: http.MethodPost, Path: path + "/publish", Need: account.Operator, Body: maxMessageBody},
-			about{group: group, summary: "Publish a message", text: "Everybody who subscribed to the channel gets it, those who are away when they come back. It is also sent with PUBLISH of Redis, under the name of the channel."},
+			about{group: group, summary: "Publish a message",
+				text: "Everybody who subscribed to the channel gets it, those who are away when they come back. It is also sent with PUBLISH of Redis, under " +
+					"the name of the channel."},
 			s.publish),
 		raw[eventsInput, struct{}](mw.Route{Name: "api.broker.events", Method: http.MethodGet, Path: path + "/events", Need: account.Viewer, Long: true},
 			about{group: group, summary: "Subscribe to a channel", text: eventsText, produces: []string{MIMEEvents}, example: "-N"},

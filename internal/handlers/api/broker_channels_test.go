@@ -97,7 +97,8 @@ func TestPublishAndSubscribe(t *testing.T) {
 	const channel = "orders%2Feu:v1.2"
 	s := w.events(channel + "/events")
 	viewer := w.events(channel+"/events", w.as(account.Viewer))
-	a := w.want(http.StatusOK, http.MethodPost, "/broker/channels/"+channel+"/publish", `{"message":{"n":12345678901234567890.10,"t":"ä\n<b>"}}`).object(t)
+	a := w.want(http.StatusOK, http.MethodPost, "/broker/channels/"+channel+"/publish",
+		`{"message":{"n":12345678901234567890.10,"t":"ä\n<b>"}}`).object(t)
 	if a["receivers"] != 2.0 || a["id"] == "" {
 		t.Errorf("%v", a)
 	}

@@ -68,7 +68,8 @@ func (s *server) deadCalls() []operation {
 			about{group: group, summary: "List dead letters", text: "The newest first."},
 			s.listDead),
 		call(mw.Route{Name: "api.broker.dead.retry", Method: http.MethodPost, Path: path + "/retry", Need: account.Operator, Long: true},
-			about{group: group, summary: "Retry dead letters", text: "They wait for a worker again, under the same CID and with as many attempts again.", answers: answers},
+			about{group: group, summary: "Retry dead letters", text: "They wait for a worker again, under the same CID and with as many attempts again.",
+				answers: answers},
 			func(ctx context.Context, in *deadInput) (DeadAnswer, error) {
 				return s.changeDead(ctx, "dead.retry", in, s.Broker.RetryDead)
 			}),
@@ -87,7 +88,8 @@ func (s *server) listDead(ctx context.Context, in *listDeadInput) (list[DeadLett
 }
 
 // changeDead retries or deletes dead letters, in the background of nobody: who leaves stops it, and what is done stays done.
-func (s *server) changeDead(ctx context.Context, verb string, in *deadInput, change func(context.Context, broker.DeadSelect, broker.DeadOptions) (int64, error)) (DeadAnswer, error) {
+func (s *server) changeDead(ctx context.Context, verb string, in *deadInput,
+	change func(context.Context, broker.DeadSelect, broker.DeadOptions) (int64, error)) (DeadAnswer, error) {
 	sel, err := in.selection()
 	if err != nil {
 		return DeadAnswer{}, err

@@ -127,7 +127,8 @@ func TestBrokerIsAudited(t *testing.T) {
 		got = append([]string{fmt.Sprint(r["verb"], ", ", r["object"], ": ", r["outcome"])}, got...)
 	}
 	if diff := cmp.Diff([]string{
-		"service.invoke, service orders: done", "service.receive, service orders: done", "invocation.nack, service orders: done", "dead.retry, service orders: done",
+		"service.invoke, service orders: done", "service.receive, service orders: done",
+		"invocation.nack, service orders: done", "dead.retry, service orders: done",
 		"service.receive, service orders: done", "invocation.ack, service orders: done", "invocation.ack, service orders: failed",
 		"service.pause, service orders: done", "invocation.cancel, invocation " + cid + ": failed",
 	}, got); diff != "" {
@@ -156,7 +157,8 @@ func TestBrokerAway(t *testing.T) {
 			t.Errorf("%s: no Retry-After", path)
 		}
 	}
-	for _, path := range []string{"/broker/services", "/broker/invocations?service=orders", "/broker/invocations/" + cid, "/broker/services/orders/dead"} {
+	for _, path := range []string{"/broker/services", "/broker/invocations?service=orders",
+		"/broker/invocations/" + cid, "/broker/services/orders/dead"} {
 		w.want(503, "GET", path, nil)
 	}
 }

@@ -134,9 +134,11 @@ type extendInput struct {
 }
 
 const (
-	receiveText = "What is received is yours until its lease ends: ack or nack it before, or extend the lease. Otherwise it runs again, and used up its attempt. " +
-		"The call waits for the first invocation and brings what else is there; it ends early when the server stops, so call it again and again."
-	extendText = "The lease then ends its whole length from now: call it every third of that while you work. A 409 says that somebody else has the invocation, or that it was cancelled: stop."
+	receiveText = "What is received is yours until its lease ends: ack or nack it before, or extend the lease. Otherwise it runs again, and used up " +
+		"its attempt. The call waits for the first invocation and brings what else is there; it ends early when the server stops, so call it again and " +
+		"again."
+	extendText = "The lease then ends its whole length from now: call it every third of that while you work. A 409 says that somebody else has the " +
+		"invocation, or that it was cancelled: stop."
 )
 
 func (s *server) serviceCalls() []operation {
@@ -154,7 +156,8 @@ func (s *server) serviceCalls() []operation {
 			about{group: group, summary: "List services", text: "In the order of their names, with how many invocations are in which state."},
 			s.listServices),
 		call(mw.Route{Name: "api.broker.pause", Method: http.MethodPost, Path: path + "/pause", Need: account.Operator},
-			about{group: group, summary: "Pause a service", text: "No worker gets any more of its invocations; those that run go on, new ones are still taken.", answers: noAnswer},
+			about{group: group, summary: "Pause a service",
+				text: "No worker gets any more of its invocations; those that run go on, new ones are still taken.", answers: noAnswer},
 			func(ctx context.Context, in *serviceInput) (Service, error) {
 				return s.setPaused(ctx, in.Service, true)
 			}),
@@ -170,7 +173,8 @@ func (s *server) serviceCalls() []operation {
 			about{group: group, summary: "Acknowledge an invocation", text: "It is done.", status: http.StatusNoContent, answers: lease},
 			s.ack),
 		call(mw.Route{Name: "api.broker.nack", Method: http.MethodPost, Path: invocation + "/nack", Need: account.Operator},
-			about{group: group, summary: "Say that an invocation failed", text: "It runs again later; when its attempts are used up, it is dead.", status: http.StatusNoContent, answers: lease},
+			about{group: group, summary: "Say that an invocation failed", text: "It runs again later; when its attempts are used up, it is dead.",
+				status: http.StatusNoContent, answers: lease},
 			s.nack),
 		call(mw.Route{Name: "api.broker.extend", Method: http.MethodPost, Path: invocation + "/extend", Need: account.Operator},
 			about{group: group, summary: "Extend a lease", text: extendText, answers: lease},
@@ -207,7 +211,8 @@ func (s *server) receive(ctx context.Context, in *receiveInput) (Deliveries, err
 	}
 	got, err := s.Broker.Receive(ctx, in.Service, worker, int(cmp.Or(b.Max, 1)), milliseconds(b.Wait), milliseconds(b.Lease))
 	if err == nil && len(got) > 0 {
-		err = s.AuditedOften(ctx, "service.receive", serviceObject(in.Service), func() (before, after string, err error) { return "", cidsOf(got), ctx.Err() })
+		err = s.AuditedOften(ctx, "service.receive", serviceObject(in.Service),
+			func() (before, after string, err error) { return "", cidsOf(got), ctx.Err() })
 	}
 	if err != nil {
 		s.Broker.PutBack(got)

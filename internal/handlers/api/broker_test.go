@@ -70,7 +70,8 @@ func TestInvocationFromCallToResult(t *testing.T) {
 	w := newWorld(t)
 	const payload = `{"n": 12345678901234567890.10, "s":"<é\u00e9>", "a":[ ]}`
 	cid := w.invoke("orders", payload)
-	if got := w.invocation(cid); got["state"] != "queued" || got["service"] != "orders" || got["by"] != "token-operator" || len(got["attempts"].([]any)) != 0 {
+	if got := w.invocation(cid); got["state"] != "queued" || got["service"] != "orders" ||
+		got["by"] != "token-operator" || len(got["attempts"].([]any)) != 0 {
 		t.Errorf("queued: %v", got)
 	}
 	one := w.want(200, "POST", "/broker/services/orders/receive", object{"max": 10, "lease_ms": 5000, "worker": "host-1"})
@@ -82,7 +83,8 @@ func TestInvocationFromCallToResult(t *testing.T) {
 	m := got.Invocations[0]
 	running := w.invocation(cid)
 	attempt, _ := running["attempts"].([]any)[0].(object)
-	if running["state"] != "running" || attempt["attempt"] != 1.0 || attempt["worker"] != "token-operator:host-1" || attempt["ended_at"] != nil || attempt["started_at"] == nil {
+	if running["state"] != "running" || attempt["attempt"] != 1.0 || attempt["worker"] != "token-operator:host-1" ||
+		attempt["ended_at"] != nil || attempt["started_at"] == nil {
 		t.Errorf("running: %v", running)
 	}
 	path := "/broker/invocations/" + cid
@@ -94,7 +96,8 @@ func TestInvocationFromCallToResult(t *testing.T) {
 	w.want(409, "POST", path+"/ack", object{"lease": "1-other"})
 	w.want(204, "POST", path+"/ack", `{"lease":"`+m.Lease+`","result": {"ok": 1.0e2} }`)
 	done := w.want(200, "GET", path, nil)
-	if o := done.object(t); o["state"] != "done" || o["ended_at"] == nil || o["error"] != nil || o["attempts"].([]any)[0].(object)["ended_at"] == nil || !strings.Contains(string(done.raw), `"result":{"ok":1.0e2}`) {
+	if o := done.object(t); o["state"] != "done" || o["ended_at"] == nil || o["error"] != nil ||
+		o["attempts"].([]any)[0].(object)["ended_at"] == nil || !strings.Contains(string(done.raw), `"result":{"ok":1.0e2}`) {
 		t.Errorf("done: %s", done.raw)
 	}
 	detail, _ := w.want(409, "POST", path+"/ack", object{"lease": m.Lease}).problem(t)
@@ -127,7 +130,8 @@ func TestEchoRepliesAndCallsBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.broker.StartWorkers(t.Context(), 2)
-	cid := w.want(202, "POST", "/broker/invoke", object{"service": "echo", "payload": object{"a": 1}, "callback": "orders.replied"}).object(t)["cid"].(string)
+	cid := w.want(202, "POST", "/broker/invoke", object{"service": "echo", "payload": object{"a": 1},
+		"callback": "orders.replied"}).object(t)["cid"].(string)
 	back := w.take("orders.replied")
 	if back.InReplyTo != cid || string(back.Payload) != `{"a":1}` {
 		t.Errorf("the callback: %+v", back)
@@ -175,7 +179,8 @@ func TestFailuresBecomeADeadLetter(t *testing.T) {
 	}
 	got := w.invocation(cid)
 	attempts := got["attempts"].([]any)
-	if got["state"] != "dead" || got["error"] != "second trouble" || len(attempts) != 2 || attempts[0].(object)["error"] != "first trouble" || attempts[0].(object)["ended_at"] == nil {
+	if got["state"] != "dead" || got["error"] != "second trouble" || len(attempts) != 2 || attempts[0].(object)["error"] != "first trouble" ||
+		attempts[0].(object)["ended_at"] == nil {
 		t.Errorf("%v", got)
 	}
 	path := "/broker/services/orders/dead"
@@ -186,11 +191,13 @@ func TestFailuresBecomeADeadLetter(t *testing.T) {
 	if n := w.service("orders")["dead"]; n != 1.0 {
 		t.Errorf("%v dead", n)
 	}
-	if len(w.items(path+"?error_contains=first")) != 0 || len(w.items(path+"?error_contains=second")) != 1 || len(w.items(path+"?before=2020-01-01T00:00:00Z")) != 0 {
+	if len(w.items(path+"?error_contains=first")) != 0 || len(w.items(path+"?error_contains=second")) != 1 ||
+		len(w.items(path+"?before=2020-01-01T00:00:00Z")) != 0 {
 		t.Error("the filters do not choose")
 	}
 
-	for _, body := range []object{{"cids": []string{cid}}, {"error_contains": "second"}, {"before": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}} {
+	for _, body := range []object{{"cids": []string{cid}}, {"error_contains": "second"},
+		{"before": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}} {
 		for _, what := range []string{"/retry", "/delete"} {
 			if a := w.want(200, "POST", path+what, but(body, "dry_run", true)); string(a.raw) != "{\"matched\":1}\n" {
 				t.Errorf("%s %v: %s", what, body, a.raw)
@@ -214,7 +221,8 @@ func TestFailuresBecomeADeadLetter(t *testing.T) {
 	if a := w.want(200, "POST", path+"/delete", object{"error_contains": "no such error"}); string(a.raw) != "{\"done\":0}\n" {
 		t.Errorf("delete none: %s", a.raw)
 	}
-	if a := w.want(200, "POST", path+"/delete", object{"before": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}); string(a.raw) != "{\"done\":1}\n" {
+	if a := w.want(200, "POST", path+"/delete",
+		object{"before": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}); string(a.raw) != "{\"done\":1}\n" {
 		t.Errorf("delete: %s", a.raw)
 	}
 	w.want(404, "GET", "/broker/invocations/"+other, nil)

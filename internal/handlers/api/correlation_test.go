@@ -29,8 +29,10 @@ func TestOnBehalfOf(t *testing.T) {
 	w.want(202, "POST", "/broker/invoke", object{"service": "orders", "payload": object{}, "max_attempts": 1})
 	worked := w.take("orders")
 	w.want(200, "POST", "/translate", ask, onBehalfOf(worked.CID))
-	w.want(200, "POST", "/translate/batch", object{"system1": "CRM", "key1": "C", "system2": "ERP", "key2": "C", "values": []string{"a&b"}}, onBehalfOf("of another system"))
-	w.want(200, "POST", "/translate/batch", object{"system1": "CRM", "key1": "C", "system2": "ERP", "key2": "C", "values": []string{"a&b"}}, onBehalfOf("of-another-system"))
+	w.want(200, "POST", "/translate/batch", object{"system1": "CRM", "key1": "C", "system2": "ERP", "key2": "C", "values": []string{"a&b"}},
+		onBehalfOf("of another system"))
+	w.want(200, "POST", "/translate/batch", object{"system1": "CRM", "key1": "C", "system2": "ERP", "key2": "C", "values": []string{"a&b"}},
+		onBehalfOf("of-another-system"))
 	w.want(204, "POST", "/broker/invocations/"+worked.CID+"/nack", object{"lease": worked.Lease, "error": "no code for a&b"})
 	var met []any
 	kvtest.Await(t, "both are written", func() bool {

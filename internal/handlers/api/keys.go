@@ -55,8 +55,10 @@ type pageValue struct{ kvdb.Value }
 
 // Schema says in words what a schema can't: it depends on the type.
 func (pageValue) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Description: "By type: text of a string, up to 64 KiB of it; the elements of a list or set; the pairs [member, score] of a sorted set, where a score is its exact number, or \"inf\" or \"-inf\"; " +
-		"the pairs [field, value] of a hash; {\"id\", \"fields\"} of each stream entry, where fields are pairs [field, value]; null of a type of a module. Bytes that are not UTF-8 are {\"base64\":\"…\"}."}
+	return &huma.Schema{Description: "By type: text of a string, up to 64 KiB of it; the elements of a list or set; the pairs [member, score] of a " +
+		"sorted set, where a score is its exact number, or \"inf\" or \"-inf\"; " +
+		"the pairs [field, value] of a hash; {\"id\", \"fields\"} of each stream entry, where fields are pairs [field, value]; null of a type of a " +
+		"module. Bytes that are not UTF-8 are {\"base64\":\"…\"}."}
 }
 
 func redisKeyOf(k kvdb.Key) RedisKey {
@@ -195,8 +197,9 @@ type valueInput struct {
 	paging
 }
 
-const keysText = "In the order of SCAN. A page looks at a bounded number of keys, so that it may have few or none though others follow: go on until next_cursor is empty. " +
-	"A key that is there all the time comes at least once, whatever others write. Keys of this program itself are for administrators."
+const keysText = "In the order of SCAN. A page looks at a bounded number of keys, so that it may have few or none though others follow: go on " +
+	"until next_cursor is empty. A key that is there all the time comes at least once, whatever others write. Keys of this program itself are for " +
+	"administrators."
 
 func (s *server) keyCalls() []operation {
 	const group = "Redis"
@@ -207,14 +210,16 @@ func (s *server) keyCalls() []operation {
 			about{group: group, summary: "List keys", text: keysText},
 			s.redisKeys),
 		call(mw.Route{Name: "api.kvdb.key", Method: http.MethodGet, Path: path, Need: account.Viewer},
-			about{group: group, summary: "Get a key", text: "With a page of its value: up to 64 KiB of a string, up to limit elements of anything else, of which texts over 64 KiB are cut.",
+			about{group: group, summary: "Get a key",
+				text: "With a page of its value: up to 64 KiB of a string, up to limit elements of anything else, of which texts over 64 KiB are cut.",
 				answers: map[int]answerDoc{
 					http.StatusNotFound: gone,
 					http.StatusConflict: {"The key is of another type than on the page before.", []any{problem.Problem{}}},
 				}},
 			s.redisKey),
 		call(mw.Route{Name: "api.kvdb.key.delete", Method: http.MethodDelete, Path: path, Need: account.Operator},
-			about{group: group, summary: "Delete a key", text: "Whatever it holds. Keys of this program itself are not deleted here.", status: http.StatusNoContent,
+			about{group: group, summary: "Delete a key", text: "Whatever it holds. Keys of this program itself are not deleted here.",
+				status: http.StatusNoContent,
 				answers: map[int]answerDoc{
 					http.StatusNotFound:       gone,
 					http.StatusConflict:       {"It became a key of another type at this moment; it was not deleted.", []any{problem.Problem{}}},
@@ -227,7 +232,8 @@ func (s *server) keyCalls() []operation {
 func role(ctx context.Context) string { return string(mw.From(ctx).Principal.Role) }
 
 func (s *server) redisKeys(ctx context.Context, in *redisKeysInput) (RedisKeys, error) {
-	page, err := s.DB.ListKeys(ctx, role(ctx), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: string(in.Match), Type: in.Type}, Cursor: in.Cursor, Limit: in.Limit, WithoutOwn: true})
+	page, err := s.DB.ListKeys(ctx, role(ctx), kvdb.KeyQuery{KeyFilter: kvdb.KeyFilter{Match: string(in.Match), Type: in.Type},
+		Cursor: in.Cursor, Limit: in.Limit, WithoutOwn: true})
 	if err != nil {
 		return RedisKeys{}, err
 	}

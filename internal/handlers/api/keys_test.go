@@ -162,7 +162,8 @@ func TestRedisKey(t *testing.T) {
 			if diff := cmp.Diff(c.want, parts); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", c.name, diff)
 			}
-			if string(all["type"]) != `"`+c.kind+`"` || string(all["length"]) != c.length || string(all["encoding"]) == `""` || all["truncated"] != nil || (string(all["ttl_ms"]) == "null") == (c.name == "") {
+			if string(all["type"]) != `"`+c.kind+`"` || string(all["length"]) != c.length || string(all["encoding"]) == `""` || all["truncated"] != nil ||
+				(string(all["ttl_ms"]) == "null") == (c.name == "") {
 				t.Errorf("%q: %s", c.name, all)
 			}
 		}
@@ -205,7 +206,8 @@ func TestRedisKey(t *testing.T) {
 			}
 		}
 		records, _, err := w.audit.List(ctx, audit.Filter{Verb: "key.delete"}, "", 10)
-		if err != nil || len(records) != 3 || records[2].Object != k || !strings.HasPrefix(records[2].Before, "string, length 4: text, expires in ") || records[2].Outcome != audit.Done {
+		if err != nil || len(records) != 3 || records[2].Object != k || !strings.HasPrefix(records[2].Before, "string, length 4: text, expires in ") ||
+			records[2].Outcome != audit.Done {
 			t.Errorf("%+v, %v", records, err)
 		}
 	})

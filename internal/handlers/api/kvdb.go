@@ -19,11 +19,12 @@ import (
 // maxCommandBody is the size of a command with its arguments as JSON.
 const maxCommandBody = 16 << 20
 
-const commandText = "The command runs once, on a connection of its own, and is never repeated. What it takes is what the server says of it: " +
-	"a viewer runs what only reads, an operator what is neither dangerous nor scripting, an administrator all, " +
-	"what the server doesn't know and commands of modules included. Keys of this program itself are for administrators: for others they are also left out of what SCAN, RANDOMKEY and the like reply, " +
-	"so that there may be fewer than COUNT asks for. SELECT, MULTI, SUBSCRIBE and what else is about the connection is refused with 422. " +
-	"A command that waits (BLPOP) ends after 30 s as if its own time were up, any other may take 10 s. On a cluster, a command without keys runs on one node, always the same."
+const commandText = "The command runs once, on a connection of its own, and is never repeated. What it takes is what the server says of it: a " +
+	"viewer runs what only reads, an operator what is neither dangerous nor scripting, an administrator all, what the server doesn't know and " +
+	"commands of modules included. Keys of this program itself are for administrators: for others they are also left out of what SCAN, RANDOMKEY and " +
+	"the like reply, so that there may be fewer than COUNT asks for. SELECT, MULTI, SUBSCRIBE and what else is about the connection is refused with " +
+	"422. A command that waits (BLPOP) ends after 30 s as if its own time were up, any other may take 10 s. On a cluster, a command without keys runs " +
+	"on one node, always the same."
 
 // CommandRequest is a command as one types it.
 type CommandRequest struct {
@@ -76,9 +77,11 @@ func (s *server) kvdbCalls() []operation {
 func (s *server) commandCalls() []operation {
 	return []operation{
 		call(mw.Route{Name: "api.kvdb.info", Method: http.MethodGet, Path: Base + "/kvdb/info", Need: account.Viewer},
-			about{group: "Redis", summary: "What the server says of itself", text: "INFO by section. A decimal number is a number, all else is text. Of a cluster it is one node."},
+			about{group: "Redis", summary: "What the server says of itself",
+				text: "INFO by section. A decimal number is a number, all else is text. Of a cluster it is one node."},
 			s.info),
-		call(mw.Route{Name: "api.kvdb.command", Method: http.MethodPost, Path: Base + "/kvdb/command", Need: account.Viewer, Body: maxCommandBody, Long: true},
+		call(mw.Route{Name: "api.kvdb.command", Method: http.MethodPost, Path: Base + "/kvdb/command",
+			Need: account.Viewer, Body: maxCommandBody, Long: true},
 			about{group: "Redis", summary: "Run a command", text: commandText, answers: map[int]answerDoc{
 				http.StatusGatewayTimeout: {text: failures[http.StatusGatewayTimeout], of: []any{problem.Problem{}}},
 			}},

@@ -75,8 +75,10 @@ func TestCommandRepliesHaveTypes(t *testing.T) {
 			{[]any{"ZADD", k + "z", "1.10", "m", "inf", "n"}, `integer 2`},
 			{[]any{"ZSCORE", k + "z", "m"}, `double 1.1000000000000001`},
 			{[]any{"ZSCORE", k + "z", "n"}, `double "inf"`},
-			{[]any{"ZRANGE", k + "z", "0", "-1", "WITHSCORES"}, `array [["m",{"type":"double","value":1.1000000000000001}],["n",{"type":"double","value":"inf"}]]`},
-			{lua("{1, 'a', {ok='fine'}, {err='MINE no'}, {false}, {}}"), `array [1,"a",{"type":"status","value":"fine"},{"type":"error","value":"MINE no"},[false],[]]`},
+			{[]any{"ZRANGE", k + "z", "0", "-1", "WITHSCORES"},
+				`array [["m",{"type":"double","value":1.1000000000000001}],["n",{"type":"double","value":"inf"}]]`},
+			{lua("{1, 'a', {ok='fine'}, {err='MINE no'}, {false}, {}}"),
+				`array [1,"a",{"type":"status","value":"fine"},{"type":"error","value":"MINE no"},[false],[]]`},
 			{lua("{double=-1/0}"), `double "-inf"`},
 			{lua("{double=0/0}"), `double "nan"`},
 			{lua("{double=1e300}"), `double 1.0000000000000001e+300`},
@@ -87,7 +89,8 @@ func TestCommandRepliesHaveTypes(t *testing.T) {
 			{lua("{verbatim_string={string='# a', format='mkd'}}"), `verbatim "# a"`},
 			{lua("{map={a={map={b={set={c=true}}}}}}"), `map [["a",{"type":"map","value":[["b",{"type":"set","value":["c"]}]]}]]`},
 			{lua("{verbatim_string={string='a', format='txt'}, 1}"), `verbatim "a"`},
-			{lua("{{verbatim_string={string='a', format='txt'}}, {big_number='-5'}}"), `array [{"type":"verbatim","value":"a"},{"type":"big_number","value":-5}]`},
+			{lua("{{verbatim_string={string='a', format='txt'}}, {big_number='-5'}}"),
+				`array [{"type":"verbatim","value":"a"},{"type":"big_number","value":-5}]`},
 		} {
 			got := w.command(account.Admin, c.args...).reply(t)
 			if got != c.want {
@@ -197,7 +200,8 @@ func TestCommandsThatAreWrong(t *testing.T) {
 			t.Errorf("%s: %v", body, fields)
 		}
 	}
-	if detail, _ := w.want(422, "POST", "/kvdb/command", `{"args":["config","set","a","b"]}`, w.as(account.Admin)).problem(t); !strings.Contains(detail, "the word CONFIG") {
+	if detail, _ := w.want(422, "POST", "/kvdb/command", `{"args":["config","set","a","b"]}`,
+		w.as(account.Admin)).problem(t); !strings.Contains(detail, "the word CONFIG") {
 		t.Errorf("it does not say which word: %s", detail)
 	}
 	w.want(400, "POST", "/kvdb/command", `{"args":["PING"`)
@@ -298,7 +302,8 @@ func TestInfo(t *testing.T) {
 		for _, c := range []struct{ section, field, is string }{
 			{"clients", "connected_clients", "number"}, {"memory", "used_memory", "number"}, {"memory", "mem_fragmentation_ratio", "number"},
 			{"cpu", "used_cpu_sys", "number"}, {"server", "redis_version", "text"}, {"server", "run_id", "text"}, {"server", "redis_git_sha1", "text"},
-			{"replication", "role", "text"}, {"memory", "used_memory_human", "text"}, {"commandstats", "cmdstat_info", "text"}, {"stats", "total_commands_processed", "number"},
+			{"replication", "role", "text"}, {"memory", "used_memory_human", "text"}, {"commandstats", "cmdstat_info", "text"},
+			{"stats", "total_commands_processed", "number"},
 		} {
 			value := string(info[c.section][c.field])
 			if is := map[bool]string{true: "text", false: "number"}[strings.HasPrefix(value, `"`)]; value == "" || is != c.is {

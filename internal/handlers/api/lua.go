@@ -158,9 +158,10 @@ const runText = "The program runs once, as a Redis user who may reach neither da
 
 // runProblems are the answers that runs have beyond the usual.
 var runProblems = map[int]answerDoc{
-	http.StatusUnprocessableEntity: {"The arguments are wrong, the text doesn't compile, or the program raised an error.", []any{ProgramError{}, problem.Problem{}}},
-	http.StatusNotFound:            {"There is no such program.", []any{UnknownProgram{}}},
-	http.StatusGatewayTimeout:      {failures[http.StatusGatewayTimeout], []any{problem.Problem{}}},
+	http.StatusUnprocessableEntity: {"The arguments are wrong, the text doesn't compile, or the program raised an error.",
+		[]any{ProgramError{}, problem.Problem{}}},
+	http.StatusNotFound:       {"There is no such program.", []any{UnknownProgram{}}},
+	http.StatusGatewayTimeout: {failures[http.StatusGatewayTimeout], []any{problem.Problem{}}},
 }
 
 func (s *server) luaCalls() []operation {
@@ -176,15 +177,19 @@ func (s *server) luaCalls() []operation {
 			about{group: group, summary: "Get a program", text: "With Accept: text/x-lua the answer is the text itself, byte for byte.",
 				produces: []string{echo.MIMEApplicationJSON, MIMELua}, answers: unknown},
 			s.getProgram),
-		raw[saveProgramInput, SavedProgram](mw.Route{Name: "api.lua.program.save", Method: http.MethodPut, Path: path, Need: account.Operator, Body: lua.MaxText},
-			about{group: group, summary: "Upload a program", text: "The body is the text, up to 256 KiB; its Content-Type is ignored. A new program is 201. It is refused only when the server can't compile it; it does not run.",
+		raw[saveProgramInput, SavedProgram](mw.Route{Name: "api.lua.program.save", Method: http.MethodPut, Path: path,
+			Need: account.Operator, Body: lua.MaxText},
+			about{group: group, summary: "Upload a program",
+				text: "The body is the text, up to 256 KiB; its Content-Type is ignored. A new program is 201. It is refused only when the server can't " +
+					"compile it; it does not run.",
 				accepts: MIMELua, example: "--data-binary @mylib.rename_if_exists.lua", mayCreate: true, answers: map[int]answerDoc{
 					http.StatusConflict:            stale,
 					http.StatusUnprocessableEntity: {"The name is wrong, or the text doesn't compile. Nothing was saved.", []any{ProgramError{}, problem.Problem{}}},
 				}},
 			s.saveProgram),
 		call(mw.Route{Name: "api.lua.program.delete", Method: http.MethodDelete, Path: path, Need: account.Operator},
-			about{group: group, summary: "Delete an upload", text: "A file or a built-in program of the same name runs again then. The versions stay.", status: http.StatusNoContent,
+			about{group: group, summary: "Delete an upload", text: "A file or a built-in program of the same name runs again then. The versions stay.",
+				status:  http.StatusNoContent,
 				answers: map[int]answerDoc{http.StatusConflict: stale, http.StatusNotFound: unknown[http.StatusNotFound]}},
 			s.deleteProgram),
 		call(mw.Route{Name: "api.lua.program.run", Method: http.MethodPost, Path: path + "/run", Need: account.Operator, Body: maxCommandBody, Quick: true},

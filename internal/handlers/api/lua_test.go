@@ -61,7 +61,8 @@ func TestProgram(t *testing.T) {
 			t.Errorf("run: %v, want %v", got, want)
 		}
 	}
-	if got := w.want(200, "POST", "/lua/programs/kvdb.rename_if_exists/run", object{"keys": []string{"{x}none", "{x}to"}}).object(t); got["result"] != 11.0 {
+	if got := w.want(200, "POST", "/lua/programs/kvdb.rename_if_exists/run",
+		object{"keys": []string{"{x}none", "{x}to"}}).object(t); got["result"] != 11.0 {
 		t.Errorf("built in: %v", got)
 	}
 
@@ -113,11 +114,12 @@ func TestRunFaults(t *testing.T) {
 		status       int
 		says         string
 	}{
-		"unknown":      {"POST", "/lua/programs/near.mis/run", object{}, 404, `"near":["near.miss"]`},
-		"bad syntax":   {"POST", "/lua/run", object{"source": "local a = 1\nreturn ]"}, 422, `"line":2`},
-		"raised":       {"POST", "/lua/run", object{"source": "local a = 1\nerror('boom')"}, 422, `"line":2`},
-		"returned":     {"POST", "/lua/run", object{"source": "return redis.error_reply('MINE is bad')"}, 422, "MINE is bad"},
-		"a write":      {"POST", "/lua/run", object{"source": "return redis.call('SET', KEYS[1], 'v')", "keys": []string{"k"}, "read_only": true}, 422, "read-only"},
+		"unknown":    {"POST", "/lua/programs/near.mis/run", object{}, 404, `"near":["near.miss"]`},
+		"bad syntax": {"POST", "/lua/run", object{"source": "local a = 1\nreturn ]"}, 422, `"line":2`},
+		"raised":     {"POST", "/lua/run", object{"source": "local a = 1\nerror('boom')"}, 422, `"line":2`},
+		"returned":   {"POST", "/lua/run", object{"source": "return redis.error_reply('MINE is bad')"}, 422, "MINE is bad"},
+		"a write": {"POST", "/lua/run", object{"source": "return redis.call('SET', KEYS[1], 'v')", "keys": []string{"k"}, "read_only": true}, 422,
+			"read-only"},
 		"no text":      {"POST", "/lua/run", object{"source": ""}, 422, "source"},
 		"keys no list": {"POST", "/lua/run", object{"source": "return 1", "keys": "k"}, 422, "keys"},
 		"a bad name":   {"PUT", "/lua/programs/a%20b", strings.NewReader("return 1"), 422, "name"},

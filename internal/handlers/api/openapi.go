@@ -48,7 +48,8 @@ var groups = []*huma.Tag{
 
 // failures are the answers that tell what went wrong. An operation may say more about one of them.
 var failures = map[int]string{
-	http.StatusBadRequest:            "The request is malformed: no JSON, text that is not UTF-8, nested deeper than 1,000 levels, or a query that can't be read.",
+	http.StatusBadRequest: "The request is malformed: no JSON, text that is not UTF-8, nested deeper than 1,000 levels, or a query that " +
+		"can't be read.",
 	http.StatusUnauthorized:          "There is no token, or it is not valid.",
 	http.StatusForbidden:             "The role of the token may not do this.",
 	http.StatusNotFound:              "There is no such thing.",
@@ -206,7 +207,8 @@ func special(status int, a answerDoc, registry huma.Registry) *huma.Response {
 func problemResponse(status int, text string, s *huma.Schema) *huma.Response {
 	r := &huma.Response{Description: text, Content: media(problem.ContentType, s)}
 	if status == http.StatusServiceUnavailable {
-		r.Headers = map[string]*huma.Header{echo.HeaderRetryAfter: {Description: "In how many seconds to try again.", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+		r.Headers = map[string]*huma.Header{echo.HeaderRetryAfter: {Description: "In how many seconds to try again.",
+			Schema: &huma.Schema{Type: huma.TypeInteger}}}
 	}
 	return r
 }

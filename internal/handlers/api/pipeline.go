@@ -17,10 +17,11 @@ import (
 	"webadmin/internal/kvdb"
 )
 
-const pipelineText = "The commands go out in one round trip, each runs once, in their order; in a cluster, those of different nodes run at the same time. " +
-	"Each is looked at before anything is sent, as with a single command: if one is refused, nothing runs, and errors names it by its index. Commands that wait, or are about the connection (SELECT, MULTI, SUBSCRIBE), are refused with 422. " +
-	"A transaction runs with nothing else in between, or not at all where the server refuses to queue one of its commands; in a cluster, its keys are of one slot. " +
-	"An error of Redis is the reply of its command, and does not keep the others from running. All of it may take 10 s. Together the replies have up to 8 MiB."
+const pipelineText = "The commands go out in one round trip, each runs once, in their order; in a cluster, those of different nodes run at the " +
+	"same time. Each is looked at before anything is sent, as with a single command: if one is refused, nothing runs, and errors names it by its " +
+	"index. Commands that wait, or are about the connection (SELECT, MULTI, SUBSCRIBE), are refused with 422. A transaction runs with nothing else in " +
+	"between, or not at all where the server refuses to queue one of its commands; in a cluster, its keys are of one slot. An error of Redis is the " +
+	"reply of its command, and does not keep the others from running. All of it may take 10 s. Together the replies have up to 8 MiB."
 
 // PipelineRequest is a list of commands.
 type PipelineRequest struct {
@@ -71,7 +72,8 @@ func (a PipelineAnswer) appendJSON(b []byte) []byte {
 
 func (s *server) pipelineCalls() []operation {
 	return []operation{
-		call(mw.Route{Name: "api.kvdb.pipeline", Method: http.MethodPost, Path: Base + "/kvdb/pipeline", Need: account.Viewer, Body: maxCommandBody, Long: true},
+		call(mw.Route{Name: "api.kvdb.pipeline", Method: http.MethodPost, Path: Base + "/kvdb/pipeline",
+			Need: account.Viewer, Body: maxCommandBody, Long: true},
 			about{group: "Redis", summary: "Run many commands", text: pipelineText, answers: map[int]answerDoc{
 				http.StatusGatewayTimeout: {text: failures[http.StatusGatewayTimeout], of: []any{problem.Problem{}}},
 			}},

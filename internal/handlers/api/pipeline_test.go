@@ -59,10 +59,12 @@ func TestPipeline(t *testing.T) {
 		binary := object{"base64": base64.StdEncoding.EncodeToString([]byte("\xff\x00"))}
 		commands := []any{
 			line{"SET", k, "1"}, line{"incr", k}, line{"NOSUCH"}, line{"GET", k}, line{"HSET", k + "h", binary, "v"}, line{"HGETALL", k + "h"},
-			line{"LPUSH", k, "x"}, line{"GET", k + "none"}, line{"ZUNION", "1", k + "none"}, line{"MGET", k, k}, line{"DBSIZE", "x"}, line{"ECHO", ""}, line{"GET"},
+			line{"LPUSH", k, "x"}, line{"GET", k + "none"}, line{"ZUNION", "1", k + "none"}, line{"MGET", k, k},
+			line{"DBSIZE", "x"}, line{"ECHO", ""}, line{"GET"},
 		}
 		want := []string{
-			`status "OK"`, `integer 2`, "error \"ERR unknown command 'NOSUCH', with args beginning with: \"", `bulk "2"`, `integer 1`, `map [[{"base64":"/wA="},"v"]]`,
+			`status "OK"`, `integer 2`, "error \"ERR unknown command 'NOSUCH', with args beginning with: \"", `bulk "2"`,
+			`integer 1`, `map [[{"base64":"/wA="},"v"]]`,
 			`error "WRONGTYPE Operation against a key holding the wrong kind of value"`, `nil null`, `array []`, `array ["2","2"]`,
 			`error "ERR wrong number of arguments for 'dbsize' command"`, `bulk ""`, `error "ERR wrong number of arguments for 'get' command"`,
 		}
@@ -71,8 +73,10 @@ func TestPipeline(t *testing.T) {
 		}
 		// As a transaction, what can't be queued keeps the rest from running.
 		tag := "{" + k + "}"
-		got := w.pipeline(account.Operator, []any{line{"SET", tag + "a", "1"}, line{"INCR", tag + "b"}, line{"LPUSH", tag + "a", "x"}, line{"GET", tag + "a"}}, "transaction", true).replies(t)
-		if diff := cmp.Diff([]string{`status "OK"`, `integer 1`, `error "WRONGTYPE Operation against a key holding the wrong kind of value"`, `bulk "1"`}, got); diff != "" {
+		got := w.pipeline(account.Operator, []any{line{"SET", tag + "a", "1"}, line{"INCR", tag + "b"}, line{"LPUSH", tag + "a", "x"},
+			line{"GET", tag + "a"}}, "transaction", true).replies(t)
+		if diff := cmp.Diff([]string{`status "OK"`, `integer 1`, `error "WRONGTYPE Operation against a key holding the wrong kind of value"`,
+			`bulk "1"`}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 		got = w.pipeline(account.Operator, []any{line{"SET", tag + "a", "2"}, line{"GET"}, line{"INCR", tag + "b"}}, "transaction", true).replies(t)
@@ -84,7 +88,8 @@ func TestPipeline(t *testing.T) {
 		if diff := cmp.Diff([]string{`bulk "1"`, `bulk "1"`}, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		if got := w.pipeline(account.Viewer, []any{line{"SCAN", "0"}, line{"RANDOMKEY"}}).replies(t); len(got) != 2 || strings.Contains(strings.Join(got, ""), string(db.Keys())+"{") {
+		if got := w.pipeline(account.Viewer, []any{line{"SCAN", "0"}, line{"RANDOMKEY"}}).replies(t); len(got) != 2 ||
+			strings.Contains(strings.Join(got, ""), string(db.Keys())+"{") {
 			t.Errorf("%v", got)
 		}
 		if !db.IsCluster() {
@@ -94,8 +99,10 @@ func TestPipeline(t *testing.T) {
 		if len(fields) != 1 || !strings.HasPrefix(fields["commands[2]"], "CROSSSLOT") {
 			t.Errorf("%v", fields)
 		}
-		got = w.pipeline(account.Operator, []any{line{"SET", k + "1", "1"}, line{"SET", k + "2", "2"}, line{"SET", k + "3", "3"}, line{"MGET", k + "1", k + "2", k + "3"}, line{"GET", k + "2"}}).replies(t)
-		if len(got) != 5 || got[0]+got[1]+got[2] != strings.Repeat(`status "OK"`, 3) || !strings.HasPrefix(got[3], `error "CROSSSLOT`) || got[4] != `bulk "2"` {
+		got = w.pipeline(account.Operator, []any{line{"SET", k + "1", "1"}, line{"SET", k + "2", "2"}, line{"SET", k + "3", "3"},
+			line{"MGET", k + "1", k + "2", k + "3"}, line{"GET", k + "2"}}).replies(t)
+		if len(got) != 5 || got[0]+got[1]+got[2] != strings.Repeat(`status "OK"`, 3) ||
+			!strings.HasPrefix(got[3], `error "CROSSSLOT`) || got[4] != `bulk "2"` {
 			t.Errorf("%v", got)
 		}
 	})
@@ -205,9 +212,11 @@ func TestPipelineIsCut(t *testing.T) {
 	}
 	for _, transaction := range []bool{false, true} {
 		got := w.pipeline(account.Viewer, []any{
-			line{"GET", k}, line{"LRANGE", k + "l", "0", "-1"}, line{"GET", k}, line{"GET", k + "s"}, line{"GET", k}, line{"GET", k + "s"}, line{"STRLEN", k + "s"},
+			line{"GET", k}, line{"LRANGE", k + "l", "0", "-1"}, line{"GET", k}, line{"GET", k + "s"}, line{"GET", k},
+			line{"GET", k + "s"}, line{"STRLEN", k + "s"},
 		}, "transaction", transaction).replies(t)
-		if diff := cmp.Diff([]string{`bulk "v"`, "array truncated", `bulk "v"`, "bulk truncated", `bulk "v"`, "bulk truncated", "integer 9437184"}, got); diff != "" {
+		if diff := cmp.Diff([]string{`bulk "v"`, "array truncated", `bulk "v"`, "bulk truncated", `bulk "v"`, "bulk truncated", "integer 9437184"},
+			got); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", transaction, diff)
 		}
 		a := w.pipeline(account.Viewer, []any{line{"GET", k + "s"}, line{"GET", k + "s"}}, "transaction", transaction)
@@ -244,7 +253,8 @@ func TestPipelinesAreAudited(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{
 		"token-operator | 3 commands, first key k | SET k v → OK\nINCR k → ERR value is not an integer or out of range | done | ",
-		"token-operator | 2 commands, first key k | INCR k → ERR value is not an integer or out of range\nLPUSH k x → WRONG | failed | ERR value is not an integer or out of range.",
+		"token-operator | 2 commands, first key k | INCR k → ERR value is not an integer or out of range\nLPUSH k x → WRONG | failed | ERR value is not " +
+			"an integer or out of range.",
 		"token-admin | 2 commands | CONFIG SET masterauth *** → OK\nAUHT … (1 arguments) → ERR … | done | ",
 		"token-operator | 1000 commands, first key k0 | SET k0 v → OK\nSET k1 v → OK\nSET k2 v → OK\nSET k3 v → OK\nSET k4 v → OK\n | done | ",
 	}, got); diff != "" {

@@ -26,13 +26,14 @@ func TestMalformedBodies(t *testing.T) {
 		status int
 		says   string
 	}{
-		"none":                 {"", 400, "it is empty"},
-		"not JSON":             {"system=A", 400, "unexpected 's'"},
-		"cut off":              {good[:20], 400, "it ends too early"},
-		"more than one":        {good + good, 400, "text after the end"},
-		"not UTF-8":            {`{"system":"A","key":"k","value":"` + "\xe9" + `"}`, 400, "not UTF-8"},
-		"half a surrogate":     {`{"system":"A","key":"k","value":"\ud83d"}`, 400, "half of a surrogate pair"},
-		"1,001 levels":         {`{"system":"A","key":"k","value":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, 400, "nested deeper than 1000"},
+		"none":             {"", 400, "it is empty"},
+		"not JSON":         {"system=A", 400, "unexpected 's'"},
+		"cut off":          {good[:20], 400, "it ends too early"},
+		"more than one":    {good + good, 400, "text after the end"},
+		"not UTF-8":        {`{"system":"A","key":"k","value":"` + "\xe9" + `"}`, 400, "not UTF-8"},
+		"half a surrogate": {`{"system":"A","key":"k","value":"\ud83d"}`, 400, "half of a surrogate pair"},
+		"1,001 levels": {`{"system":"A","key":"k","value":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, 400,
+			"nested deeper than 1000"},
 		"a million levels":     {strings.Repeat("[", 1_000_000), 400, "nested deeper than 1000"},
 		"too large":            {`{"system":"A","key":"k","value":"` + strings.Repeat("x", 1<<20) + `"}`, 413, "larger"},
 		"a list":               {"[" + good + "]", 422, "must be an object"},
@@ -66,7 +67,8 @@ func TestMalformedBodies(t *testing.T) {
 func TestContentTypeIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for i, kind := range []string{"", "application/json", "application/json; charset=utf-8", "text/plain", "application/x-www-form-urlencoded", "nonsense;;"} {
+	for i, kind := range []string{"", "application/json", "application/json; charset=utf-8", "text/plain",
+		"application/x-www-form-urlencoded", "nonsense;;"} {
 		w.want(201, "POST", "/dictionary/entries", entry("A", "k", fmt.Sprint(i)), header("Content-Type", kind))
 	}
 }
@@ -96,24 +98,25 @@ func TestParameters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for query, want := range map[string]map[string]string{
-		"/dictionary/entries?limit=0":                   {"limit": "must be from 1 to 1000"},
-		"/dictionary/entries?limit=1001":                {"limit": "must be from 1 to 1000"},
-		"/dictionary/entries?limit=ten":                 {"limit": "must be a whole number"},
-		"/dictionary/entries?limit=1&limit=2":           {"limit": "is given more than once"},
-		"/dictionary/entries?system1=A&sytem=B&limit=x": {"system1": "is not a parameter of this call", "sytem": "is not a parameter of this call", "limit": "must be a whole number"},
-		"/dictionary/translations?system=A":             {"system": "is not a parameter of this call"},
-		"/dictionary/entries?q=%FF":                     {"q": "is not UTF-8 text"},
-		"/dictionary/entries?%FF=x":                     {"\ufffd": "is not a parameter of this call"},
-		"/dictionary/systems?q=x":                       {"q": "is not a parameter of this call"},
-		"/dictionary/export":                            {"format": "is missing"},
-		"/dictionary/export?format=xml":                 {"format": "must be one of csv, json, zato"},
-		"/dictionary/export?format=csv&compress=bz2":    {"compress": "is for the format zato only"},
-		"/dictionary/export?format=zato&compress=gz":    {"compress": "must be one of bz2"},
-		"/audit?from=yesterday":                         {"from": "must be a time like 2026-01-31T18:00:00Z"},
-		"/audit?by=me":                                  {"by": "is not a parameter of this call"},
-		"/dictionary/misses?limit=-1":                   {"limit": "must be from 1 to 1000"},
-		"/dictionary/changes?x":                         {"x": "is not a parameter of this call"},
-		"/dictionary/entries/1?dry_run=true":            {"dry_run": "is not a parameter of this call"},
+		"/dictionary/entries?limit=0":         {"limit": "must be from 1 to 1000"},
+		"/dictionary/entries?limit=1001":      {"limit": "must be from 1 to 1000"},
+		"/dictionary/entries?limit=ten":       {"limit": "must be a whole number"},
+		"/dictionary/entries?limit=1&limit=2": {"limit": "is given more than once"},
+		"/dictionary/entries?system1=A&sytem=B&limit=x": {"system1": "is not a parameter of this call",
+			"sytem": "is not a parameter of this call", "limit": "must be a whole number"},
+		"/dictionary/translations?system=A":          {"system": "is not a parameter of this call"},
+		"/dictionary/entries?q=%FF":                  {"q": "is not UTF-8 text"},
+		"/dictionary/entries?%FF=x":                  {"\ufffd": "is not a parameter of this call"},
+		"/dictionary/systems?q=x":                    {"q": "is not a parameter of this call"},
+		"/dictionary/export":                         {"format": "is missing"},
+		"/dictionary/export?format=xml":              {"format": "must be one of csv, json, zato"},
+		"/dictionary/export?format=csv&compress=bz2": {"compress": "is for the format zato only"},
+		"/dictionary/export?format=zato&compress=gz": {"compress": "must be one of bz2"},
+		"/audit?from=yesterday":                      {"from": "must be a time like 2026-01-31T18:00:00Z"},
+		"/audit?by=me":                               {"by": "is not a parameter of this call"},
+		"/dictionary/misses?limit=-1":                {"limit": "must be from 1 to 1000"},
+		"/dictionary/changes?x":                      {"x": "is not a parameter of this call"},
+		"/dictionary/entries/1?dry_run=true":         {"dry_run": "is not a parameter of this call"},
 	} {
 		_, fields := w.want(422, "GET", query, nil).problem(t)
 		if diff := cmp.Diff(want, fields); diff != "" {
@@ -137,13 +140,15 @@ func TestRoles(t *testing.T) {
 			continue
 		}
 		path := strings.TrimPrefix(strings.NewReplacer(":id", "0", ":system", "A").Replace(row.Path), base)
-		if a := w.call(row.Method, path, nil, func(r *http.Request) { r.Header.Del("Authorization") }); a.status != 401 || a.header.Get("WWW-Authenticate") == "" {
+		if a := w.call(row.Method, path, nil, func(r *http.Request) { r.Header.Del("Authorization") }); a.status != 401 ||
+			a.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s without a token: %d", row.Name, a.status)
 		}
 		if a := w.call(row.Method, path, nil, header("Authorization", "Bearer nonsense")); a.status != 401 {
 			t.Errorf("%s with a wrong token: %d", row.Name, a.status)
 		}
-		changes := row.Method != http.MethodGet && !strings.HasPrefix(row.Name, "api.translate") && (row.Method != http.MethodPost || !strings.HasPrefix(row.Name, "api.kvdb.")) // commands have their own rules
+		changes := row.Method != http.MethodGet && !strings.HasPrefix(row.Name, "api.translate") &&
+			(row.Method != http.MethodPost || !strings.HasPrefix(row.Name, "api.kvdb.")) // commands have their own rules
 		want := map[bool]account.Role{false: account.Viewer, true: account.Operator}[changes]
 		if row.Name == "api.stats.delete" { // there is no way back
 			want = account.Admin
@@ -274,10 +279,12 @@ func TestExamplesOfThePageAreAccepted(t *testing.T) {
 		if _, b, ok := strings.Cut(rest, "END'\n"); ok {
 			body = strings.TrimSuffix(b, "\nEND")
 		}
-		if strings.Contains(text, "--data-binary @") && !strings.Contains(text, "@- ") || strings.HasSuffix(text, " -N") { // a file that nobody has here, or a stream without end
+		if strings.Contains(text, "--data-binary @") && !strings.Contains(text, "@- ") ||
+			strings.HasSuffix(text, " -N") { // a file that nobody has here, or a stream without end
 			return
 		}
-		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM", "{name}", "none.such", "{service}", "none", "{cid}", "none", "{channel}", "none").Replace(path), body, w.as(account.Admin)); a.status >= 400 && a.status != 404 && a.status != 422 {
+		if a := w.call(method, strings.NewReplacer("{id}", "none", "{system}", "CRM", "{name}", "none.such", "{service}", "none", "{cid}", "none",
+			"{channel}", "none").Replace(path), body, w.as(account.Admin)); a.status >= 400 && a.status != 404 && a.status != 422 {
 			t.Errorf("%s: %d %s", text, a.status, a.raw)
 		} else if a.status == 422 {
 			// An entry is not there, or the program finds a key of another type.

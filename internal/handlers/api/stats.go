@@ -50,7 +50,8 @@ func figuresOf(f stats.Figures) Figures {
 }
 
 func serviceStatsOf(f stats.ServiceFigures) ServiceStats {
-	out := ServiceStats{Service: f.Service, Figures: figuresOf(f.Figures), UsageShare: f.UsageShare, TimeShare: f.TimeShare, UsageTrend: f.SparkUsage, MeanTrend: f.SparkMean}
+	out := ServiceStats{Service: f.Service, Figures: figuresOf(f.Figures), UsageShare: f.UsageShare, TimeShare: f.TimeShare,
+		UsageTrend: f.SparkUsage, MeanTrend: f.SparkMean}
 	if f.Before != nil {
 		before := figuresOf(*f.Before)
 		out.Before = &before
@@ -69,7 +70,8 @@ type ServicesStats struct {
 }
 
 func servicesStatsOf(r stats.ServicesReport) ServicesStats {
-	out := ServicesStats{Items: make([]ServiceStats, len(r.Items)), All: figuresOf(r.All), From: r.Range.From.UTC(), To: r.Range.To.UTC(), ErrorBound: r.ErrorBound, Others: r.Others}
+	out := ServicesStats{Items: make([]ServiceStats, len(r.Items)), All: figuresOf(r.All), From: r.Range.From.UTC(), To: r.Range.To.UTC(),
+		ErrorBound: r.ErrorBound, Others: r.Others}
 	for i, item := range r.Items {
 		out.Items[i] = serviceStatsOf(item)
 	}
@@ -169,21 +171,31 @@ func (s *server) statsCalls() []operation {
 	const group = "Statistics"
 	either := []string{echo.MIMEApplicationJSON, csvType}
 	return []operation{
-		call(mw.Route{Name: "api.stats.record", Method: http.MethodPost, Path: Base + "/stats/record", Need: account.Operator, Body: maxSamplesBody, Quick: true},
-			about{group: group, summary: "Record samples", text: "Samples that are wrong are named, and the others count. They are to be read within about a second; should the server be killed, the last second is lost.",
+		call(mw.Route{Name: "api.stats.record", Method: http.MethodPost, Path: Base + "/stats/record",
+			Need: account.Operator, Body: maxSamplesBody, Quick: true},
+			about{group: group, summary: "Record samples",
+				text: "Samples that are wrong are named, and the others count. They are to be read within about a second; should the server be killed, the " +
+					"last second is lost.",
 				status: http.StatusAccepted},
 			s.recordSamples),
-		raw[servicesStatsInput, ServicesStats](mw.Route{Name: "api.stats.services", Method: http.MethodGet, Path: Base + "/stats/services", Need: account.Viewer},
-			about{group: group, summary: "Report on services", text: "Of the last hour by default. Services that were not called in the range are left out.", produces: either},
+		raw[servicesStatsInput, ServicesStats](mw.Route{Name: "api.stats.services", Method: http.MethodGet,
+			Path: Base + "/stats/services", Need: account.Viewer},
+			about{group: group, summary: "Report on services",
+				text: "Of the last hour by default. Services that were not called in the range are left out.", produces: either},
 			s.servicesStats),
 		call(mw.Route{Name: "api.stats.service", Method: http.MethodGet, Path: Base + "/stats/services/:service", Need: account.Viewer},
 			about{group: group, summary: "Report on a service", text: "All figures are 0 where it was not called."},
 			s.serviceStats),
-		raw[trendInput, TrendStats](mw.Route{Name: "api.stats.trend", Method: http.MethodGet, Path: Base + "/stats/services/:service/trend", Need: account.Viewer},
-			about{group: group, summary: "Trend of a service", text: "The points add up to the range. Parts without calls are there, too. Where parts so short are not kept any more, they are longer.", produces: either},
+		raw[trendInput, TrendStats](mw.Route{Name: "api.stats.trend", Method: http.MethodGet,
+			Path: Base + "/stats/services/:service/trend", Need: account.Viewer},
+			about{group: group, summary: "Trend of a service",
+				text:     "The points add up to the range. Parts without calls are there, too. Where parts so short are not kept any more, they are longer.",
+				produces: either},
 			s.trendStats),
 		raw[slowInput, SlowCalls](mw.Route{Name: "api.stats.slow", Method: http.MethodGet, Path: Base + "/stats/slow", Need: account.Viewer},
-			about{group: group, summary: "List slow calls", text: "The slowest first, of all that are kept by default: of each day, for 35 days, the slowest 100 of each service and the slowest 1,000 of all.", produces: either},
+			about{group: group, summary: "List slow calls",
+				text: "The slowest first, of all that are kept by default: of each day, for 35 days, the slowest 100 of each service " +
+					"and the slowest 1,000 of all.", produces: either},
 			s.slowStats),
 		call(mw.Route{Name: "api.stats.delete", Method: http.MethodDelete, Path: Base + "/stats", Need: account.Admin, Long: true},
 			about{group: group, summary: "Delete statistics", text: "Of a range of time. Days and months that it is a part of lose its share."},
@@ -286,7 +298,8 @@ func (s *server) trendStats(c echo.Context, in *trendInput) error {
 }
 
 func (s *server) slowStats(c echo.Context, in *slowInput) error {
-	f := stats.SlowFilter{Service: in.Service, Min: time.Duration(min(max(in.MinMS, 0), stats.MaxDuration.Milliseconds()+1)) * time.Millisecond, Over: in.Over, Internal: in.Internal}
+	f := stats.SlowFilter{Service: in.Service, Min: time.Duration(min(max(in.MinMS, 0), stats.MaxDuration.Milliseconds()+1)) * time.Millisecond,
+		Over: in.Over, Internal: in.Internal}
 	if !in.From.IsZero() || !in.To.IsZero() || in.Span != "" {
 		if in.From.IsZero() && in.Span == "" {
 			in.From = in.To.Add(-stats.MaxPast)

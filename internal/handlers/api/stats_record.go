@@ -65,7 +65,8 @@ type sampleList struct {
 func (sampleList) Schema(huma.Registry) *huma.Schema {
 	least, most, one := 0.0, stats.MaxDuration.Seconds()*1000, 1
 	name, cid := stats.MaxName, stats.MaxCID
-	return &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject, Required: []string{"service", "duration_ms"}, AdditionalProperties: false,
+	return &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject,
+		Required: []string{"service", "duration_ms"}, AdditionalProperties: false,
 		Properties: map[string]*huma.Schema{
 			"service":     {Type: huma.TypeString, MinLength: &one, MaxLength: &name},
 			"duration_ms": {Type: huma.TypeNumber, Minimum: &least, Maximum: &most},

@@ -32,10 +32,13 @@ func TestRecordSamples(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now()
 	got := w.want(202, "POST", "/stats/record", object{"samples": []any{
-		sample("svc", 1), sample("svc", 2.5), sample("svc", 3, "failed", true, "cid", "c3"), sample("svc", 4, "at", now.UTC()), sample("svc", json.Number("89.5")),
-		sample("svc", -1), sample("", 1), sample("svc", "1"), sample("svc", nil), object{"service": "svc"}, object{"duration_ms": 1}, sample("svc", 1, "failed", 1),
+		sample("svc", 1), sample("svc", 2.5), sample("svc", 3, "failed", true, "cid", "c3"),
+		sample("svc", 4, "at", now.UTC()), sample("svc", json.Number("89.5")),
+		sample("svc", -1), sample("", 1), sample("svc", "1"), sample("svc", nil), object{"service": "svc"},
+		object{"duration_ms": 1}, sample("svc", 1, "failed", 1),
 		sample("svc", 1, "at", "yesterday"), sample("svc", 1, "at", now.Add(-36*24*time.Hour)), sample("svc", 1, "at", now.Add(2*time.Minute)),
-		sample(strings.Repeat("x", 201), 1), sample("svc", 1, "color", "red"), sample("svc", json.Number("1e400")), 7, sample("svc", 86_400_001), sample("svc", json.Number("1e-3")),
+		sample(strings.Repeat("x", 201), 1), sample("svc", 1, "color", "red"), sample("svc", json.Number("1e400")), 7,
+		sample("svc", 86_400_001), sample("svc", json.Number("1e-3")),
 		sample("svc", 0, "failed", nil, "at", nil, "cid", nil),
 	}}).object(t)
 	reasons := map[float64]string{}
@@ -43,9 +46,12 @@ func TestRecordSamples(t *testing.T) {
 		reasons[r.(object)["index"].(float64)] = r.(object)["reason"].(string)
 	}
 	for index, reason := range map[float64]string{
-		5: "duration_ms is negative", 6: "service is missing", 7: "duration_ms must be a number", 8: "duration_ms must be a number", 9: "duration_ms is missing",
-		10: "service is missing", 11: "failed must be true or false", 12: "at must be a time", 13: "at is over 35 days ago", 14: "at is more than 60 seconds ahead",
-		15: "service is longer than 200 characters", 16: "color is not known", 17: "duration_ms is over 24 hours", 18: "it is not an object", 19: "duration_ms is over 24 hours",
+		5: "duration_ms is negative", 6: "service is missing", 7: "duration_ms must be a number",
+		8: "duration_ms must be a number", 9: "duration_ms is missing",
+		10: "service is missing", 11: "failed must be true or false", 12: "at must be a time", 13: "at is over 35 days ago",
+		14: "at is more than 60 seconds ahead",
+		15: "service is longer than 200 characters", 16: "color is not known", 17: "duration_ms is over 24 hours",
+		18: "it is not an object", 19: "duration_ms is over 24 hours",
 	} {
 		if !strings.HasPrefix(reasons[index], reason) {
 			t.Errorf("sample %v: %q, want %q", index, reasons[index], reason)
@@ -56,10 +62,12 @@ func TestRecordSamples(t *testing.T) {
 	}
 	w.flush()
 	item := w.want(200, "GET", "/stats/services", nil, w.as(account.Viewer)).object(t)["items"].([]any)[0].(object)
-	if item["service"] != "svc" || item["usage"] != 7.0 || item["failed"] != 1.0 || item["min_ms"] != 0.0 || item["max_ms"] != 89.5 || item["total_ms"] != 100.001 || item["usage_share"] != 1.0 {
+	if item["service"] != "svc" || item["usage"] != 7.0 || item["failed"] != 1.0 || item["min_ms"] != 0.0 || item["max_ms"] != 89.5 ||
+		item["total_ms"] != 100.001 || item["usage_share"] != 1.0 {
 		t.Errorf("%v", item)
 	}
-	for body, status := range map[string]int{`{"samples":[{"service":"a"`: 400, `{"samples":7}`: 422, `{}`: 422, `{"samples":[]}`: 202, `{"samples":[{"service":"a","duration_ms":NaN}]}`: 400} {
+	for body, status := range map[string]int{`{"samples":[{"service":"a"`: 400, `{"samples":7}`: 422, `{}`: 422, `{"samples":[]}`: 202,
+		`{"samples":[{"service":"a","duration_ms":NaN}]}`: 400} {
 		if a := w.call("POST", "/stats/record", body); a.status != status {
 			t.Errorf("%s: %d %s", body, a.status, a.raw)
 		}
@@ -81,7 +89,8 @@ func TestStatsReports(t *testing.T) {
 	now := time.Now().UTC()
 	var samples []any
 	for i := range 20 {
-		samples = append(samples, sample("fast/{odd} é", 1+i), sample("slow", 1000+i, "cid", fmt.Sprint("c", i)), sample("fast/{odd} é", 5, "at", now.Add(-26*time.Hour)))
+		samples = append(samples, sample("fast/{odd} é", 1+i), sample("slow", 1000+i, "cid", fmt.Sprint("c", i)),
+			sample("fast/{odd} é", 5, "at", now.Add(-26*time.Hour)))
 	}
 	w.want(202, "POST", "/stats/record", object{"samples": samples})
 	w.flush()
@@ -110,10 +119,12 @@ func TestStatsReports(t *testing.T) {
 		t.Errorf("%v", item)
 	}
 	report := w.want(200, "GET", "/stats/services?points=30&compare=day", nil).object(t)
-	if item := report["items"].([]any)[0].(object); len(item["usage_trend"].([]any)) < 10 || report["error_bound"].(float64) > 0.02 || report["all"].(object)["usage"] != 40.0 {
+	if item := report["items"].([]any)[0].(object); len(item["usage_trend"].([]any)) < 10 || report["error_bound"].(float64) > 0.02 ||
+		report["all"].(object)["usage"] != 40.0 {
 		t.Errorf("%v", report)
 	}
-	points := w.want(200, "GET", one+"/trend?step=hour&sort=usage&limit=5&from="+now.Add(-30*time.Hour).Format(time.RFC3339), nil).object(t)["points"].([]any)
+	points := w.want(200, "GET", one+"/trend?step=hour&sort=usage&limit=5&from="+now.Add(-30*time.Hour).Format(time.RFC3339),
+		nil).object(t)["points"].([]any)
 	usage := 0.0
 	for _, p := range points {
 		usage += p.(object)["usage"].(float64)
@@ -125,14 +136,16 @@ func TestStatsReports(t *testing.T) {
 	if len(slow) != 5 || slow[0].(object)["cid"] != "c19" || slow[0].(object)["duration_ms"] != 1019.0 {
 		t.Errorf("%v", slow)
 	}
-	for path, column := range map[string]string{"/stats/services?format=csv": "service", one + "/trend?format=csv&step=minute": "at", "/stats/slow?format=csv": "service"} {
+	for path, column := range map[string]string{"/stats/services?format=csv": "service", one + "/trend?format=csv&step=minute": "at",
+		"/stats/slow?format=csv": "service"} {
 		a := w.do(w.request("GET", base+path, nil, w.as(account.Viewer)))
 		rows, err := csv.NewReader(strings.NewReader(string(a.raw))).ReadAll()
 		if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/csv") || err != nil || len(rows) < 2 || rows[0][0] != column {
 			t.Errorf("%s: %d %q, %v", path, a.status, a.raw, err)
 		}
 	}
-	if a := w.do(w.request("GET", base+"/stats/services", nil, w.as(account.Viewer), header("Accept", "text/csv"))); !strings.HasPrefix(string(a.raw), "service,usage,") {
+	if a := w.do(w.request("GET", base+"/stats/services", nil, w.as(account.Viewer),
+		header("Accept", "text/csv"))); !strings.HasPrefix(string(a.raw), "service,usage,") {
 		t.Errorf("by its type: %s", a.raw)
 	}
 }
@@ -147,7 +160,8 @@ func TestStatsRefused(t *testing.T) {
 		"/stats/services?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z": "to",
 		"/stats/services?sort=name":                                         "sort",
 		"/stats/services/x/trend?step=week":                                 "step",
-		"/stats/services/x/trend?step=minute&from=" + time.Now().Add(-23*time.Hour).UTC().Format(time.RFC3339) + "&to=" + time.Now().Add(300*24*time.Hour).UTC().Format(time.RFC3339): "",
+		"/stats/services/x/trend?step=minute&from=" + time.Now().Add(-23*time.Hour).UTC().Format(time.RFC3339) + "&to=" +
+			time.Now().Add(300*24*time.Hour).UTC().Format(time.RFC3339): "",
 	} {
 		a := w.call("GET", path, nil)
 		if field == "" {
@@ -189,13 +203,16 @@ func TestServiceMetrics(t *testing.T) {
 	w := newWorld(t)
 	w.want(202, "POST", "/stats/record", object{"samples": []any{sample("svc", 1), sample("svc", 500, "failed", true)}})
 	a := w.do(w.request("GET", "/metrics", nil))
-	for _, line := range []string{`webadmin_service_duration_seconds_count{service="svc"} 2`, `webadmin_service_duration_seconds_sum{service="svc"} 0.501`,
-		`webadmin_service_failed_total{service="svc"} 1`, `webadmin_service_duration_seconds_count{service="api:stats.record"} 1`, "webadmin_stats_dropped_total 0"} {
+	for _, line := range []string{`webadmin_service_duration_seconds_count{service="svc"} 2`,
+		`webadmin_service_duration_seconds_sum{service="svc"} 0.501`,
+		`webadmin_service_failed_total{service="svc"} 1`, `webadmin_service_duration_seconds_count{service="api:stats.record"} 1`,
+		"webadmin_stats_dropped_total 0"} {
 		if !strings.Contains(string(a.raw), line+"\n") {
 			t.Errorf("%q is not there", line)
 		}
 	}
-	native := w.do(w.request("GET", "/metrics", nil, header("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text")))
+	native := w.do(w.request("GET", "/metrics", nil,
+		header("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text")))
 	if text := string(native.raw); !regexp.MustCompile(`schema:\s+3\b`).MatchString(text) || !strings.Contains(text, "positive_span") {
 		t.Errorf("no native histogram: %.500s", text)
 	}

@@ -52,7 +52,8 @@ func (s *said) String() string {
 func (w *world) work(file, url, lease string) *worker {
 	w.t.Helper()
 	p := &worker{cmd: exec.Command("python3", file, "orders"), said: &said{}, over: make(chan error, 1), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "WEBADMIN_URL="+url, "WEBADMIN_TOKEN="+w.token[account.Operator], "WEBADMIN_LEASE="+lease, "PYTHONDONTWRITEBYTECODE=1")
+	p.cmd.Env = append(os.Environ(), "WEBADMIN_URL="+url, "WEBADMIN_TOKEN="+w.token[account.Operator],
+		"WEBADMIN_LEASE="+lease, "PYTHONDONTWRITEBYTECODE=1")
 	p.cmd.Stdout, p.cmd.Stderr = p.said, p.said
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatalf("%v (make setup installs python3)", err)
@@ -84,7 +85,8 @@ func TestWorkerInPython(t *testing.T) {
 	if raw, _ := json.Marshal(done["attempts"]); !strings.Contains(string(raw), "token-operator:") {
 		t.Errorf("%s", raw)
 	}
-	if a := w.want(200, "GET", "/broker/invocations/"+done["cid"].(string), nil); !strings.Contains(string(a.raw), `"result":{"total":20000000000000000007}`) {
+	if a := w.want(200, "GET", "/broker/invocations/"+done["cid"].(string), nil); !strings.Contains(string(a.raw),
+		`"result":{"total":20000000000000000007}`) {
 		t.Errorf("%s", a.raw)
 	}
 	bad := w.want(202, "POST", "/broker/invoke", object{"service": "orders", "payload": object{}, "max_attempts": 1}).object(t)["cid"].(string)

@@ -89,7 +89,8 @@ func complete(docs *kvdb.CommandDocs, line string, cursor int) Completion {
 	}
 	current := at.at
 	for i, a := range doc.Args {
-		if start != "" && slices.ContainsFunc(options([]kvdb.ArgDoc{a}), func(o string) bool { return strings.HasPrefix(strings.ToUpper(o), start) }) && i >= current {
+		if start != "" && slices.ContainsFunc(options([]kvdb.ArgDoc{a}), func(o string) bool { return strings.HasPrefix(strings.ToUpper(o), start) }) &&
+			i >= current {
 			current = i
 			break
 		}

@@ -22,7 +22,8 @@ func TestDownloadIsWhatRedisCLIWrites(t *testing.T) {
 	db := srv.DB(t)
 	_, s := open(t, db, "admin", console.Options{})
 	for _, args := range [][]any{
-		{"SET", "text", "two\nlines\x00\xff"}, {"SET", "empty", ""}, {"RPUSH", "list", "a", "", "c\nd"}, {"SADD", "set", "m"}, {"ZADD", "zset", "1.5", "m", "2", "n"},
+		{"SET", "text", "two\nlines\x00\xff"}, {"SET", "empty", ""}, {"RPUSH", "list", "a", "", "c\nd"}, {"SADD", "set", "m"},
+		{"ZADD", "zset", "1.5", "m", "2", "n"},
 		{"HSET", "hash", "f", "v", "g", "w"}, {"XADD", "stream", "1-1", "f", "v"}, {"XADD", "stream", "1-2", "f", "v"},
 	} {
 		if err := db.Client().Do(t.Context(), args...).Err(); err != nil {
@@ -30,8 +31,10 @@ func TestDownloadIsWhatRedisCLIWrites(t *testing.T) {
 		}
 	}
 	commands := []string{
-		"GET text", "GET empty", "GET none", "STRLEN text", "LRANGE list 0 -1", "LRANGE none 0 -1", "SMEMBERS set", "SMISMEMBER set m n", "ZRANGE zset 0 -1 WITHSCORES",
-		"HGETALL hash", "HGETALL none", "XRANGE stream - +", "KEYS none*", "CONFIG GET maxmemory*", "SCAN 0 MATCH none", "ZSCORE zset m", "LCS text empty IDX",
+		"GET text", "GET empty", "GET none", "STRLEN text", "LRANGE list 0 -1", "LRANGE none 0 -1", "SMEMBERS set",
+		"SMISMEMBER set m n", "ZRANGE zset 0 -1 WITHSCORES",
+		"HGETALL hash", "HGETALL none", "XRANGE stream - +", "KEYS none*", "CONFIG GET maxmemory*", "SCAN 0 MATCH none",
+		"ZSCORE zset m", "LCS text empty IDX",
 	}
 	for _, protocol := range []string{"2", "3"} {
 		do(t, s, "HELLO "+protocol)
@@ -111,7 +114,8 @@ func TestDownloadIsForWhatOnlyReads(t *testing.T) {
 			t.Errorf("%s: %q, %v", line, out.String(), err)
 		}
 	}
-	for _, line := range []string{"SET k w", "GETDEL k", "XREAD STREAMS k 0", "SELECT 1", "MULTI", "SUBSCRIBE c", "PING", "SCAN 0", "RANDOMKEY", "PUBSUB CHANNELS"} {
+	for _, line := range []string{"SET k w", "GETDEL k", "XREAD STREAMS k 0", "SELECT 1", "MULTI", "SUBSCRIBE c", "PING",
+		"SCAN 0", "RANDOMKEY", "PUBSUB CHANNELS"} {
 		refused(s, line, kvdb.ErrInvalid, "only reads")
 	}
 	admin := must(c.Open("root", "admin"))(t)

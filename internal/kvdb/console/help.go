@@ -34,7 +34,8 @@ func (c *Console) Help(ctx context.Context, words ...string) (Help, error) {
 }
 
 func helpOf(docs *kvdb.CommandDocs, doc *kvdb.CommandDoc) Help {
-	h := Help{Name: doc.Name, Syntax: strings.Join(syntax(doc.Args), " "), Summary: doc.Summary, Since: doc.Since, Group: doc.Group, Complexity: doc.Complexity}
+	h := Help{Name: doc.Name, Syntax: strings.Join(syntax(doc.Args), " "), Summary: doc.Summary, Since: doc.Since,
+		Group: doc.Group, Complexity: doc.Complexity}
 	if doc.Deprecated != "" {
 		h.Deprecated = "Deprecated since " + doc.Deprecated
 		if doc.ReplacedBy != "" {
@@ -121,7 +122,8 @@ func (c *Console) helpText(ctx context.Context, words []string) (string, error) 
 	for _, name := range docs.Names() {
 		doc, _ := docs.Find(strings.Fields(name)...)
 		same := strings.EqualFold(name, strings.Join(words, " "))
-		if isGroup && !strings.EqualFold(doc.Group, group) || !isGroup && !same && (len(words) > 1 || !strings.HasPrefix(name, strings.ToUpper(words[0])+" ")) {
+		if isGroup && !strings.EqualFold(doc.Group, group) || !isGroup && !same &&
+			(len(words) > 1 || !strings.HasPrefix(name, strings.ToUpper(words[0])+" ")) {
 			continue
 		}
 		h := helpOf(docs, doc)

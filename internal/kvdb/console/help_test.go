@@ -66,7 +66,8 @@ func TestHelp(t *testing.T) {
 	if names := must(c.Group(t.Context(), "Transactions"))(t); !cmp.Equal(names, []string{"DISCARD", "EXEC", "MULTI", "UNWATCH", "WATCH"}) {
 		t.Error(names)
 	}
-	prints(t, s, "help pfadd", "\n  PFADD key [element [element ...]]\n  summary: Adds the specified elements to the specified HyperLogLog.\n  since: 2.8.9\n  group: hyperloglog")
+	prints(t, s, "help pfadd",
+		"\n  PFADD key [element [element ...]]\n  summary: Adds the specified elements to the specified HyperLogLog.\n  since: 2.8.9\n  group: hyperloglog")
 	prints(t, s, "? nosuch", "This server has no command or group of that name.")
 	if text := do(t, s, "HELP @geo").Text(false); strings.Count(text, "summary:") != 10 {
 		t.Error(text)
@@ -94,10 +95,12 @@ func TestComplete(t *testing.T) {
 		{"GET k| x", "", "«key»"},
 		{"mget a b |", "", "«key [key ...]»"},
 		{"set k |", "", "key «value» [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
-		{"set k v |", "EX EXAT GET KEEPTTL NX PX PXAT XX", "key value «[NX|XX]» [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
+		{"set k v |", "EX EXAT GET KEEPTTL NX PX PXAT XX",
+			"key value «[NX|XX]» [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
 		{"set k v e|", "EX EXAT", "key value [NX|XX] [GET] «[EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]»"},
 		{"set k v ex |", "", "key value [NX|XX] [GET] «[EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]»"},
-		{"set k v EX 10 |", "GET NX XX", "key value «[NX|XX]» [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
+		{"set k v EX 10 |", "GET NX XX",
+			"key value «[NX|XX]» [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
 		{"hset h |", "", "key «field value [field value ...]»"},
 		{"hset h f |", "", "key «field value [field value ...]»"},
 		{"hset h f v |", "", "key «field value [field value ...]»"},
@@ -106,7 +109,8 @@ func TestComplete(t *testing.T) {
 		{"zadd z 1 |", "", "key [NX|XX] [GT|LT] [CH] [INCR] «score member [score member ...]»"},
 		{"xadd s maxlen |", "= ~", "key [NOMKSTREAM] «[MAXLEN|MINID [=|~] threshold [LIMIT count]]» *|id field value [field value ...]"},
 		{"xread count 1 str|", "STREAMS", "[COUNT count] [BLOCK milliseconds] «STREAMS key [key ...] id [id ...]»"},
-		{"sort k by p |", "ALPHA ASC DESC GET LIMIT STORE", "key [BY pattern] «[LIMIT offset count]» [GET pattern [GET pattern ...]] [ASC|DESC] [ALPHA] [STORE destination]"},
+		{"sort k by p |", "ALPHA ASC DESC GET LIMIT STORE",
+			"key [BY pattern] «[LIMIT offset count]» [GET pattern [GET pattern ...]] [ASC|DESC] [ALPHA] [STORE destination]"},
 		{`set "a b|`, "", "«key» value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]"},
 	} {
 		line, rest, _ := strings.Cut(tt.line, "|")

@@ -29,7 +29,8 @@ func TestHistory(t *testing.T) {
 			return out
 		}
 		text := strings.Join([]string{
-			"  ECHO \"a  b\" ", "3 ECHO x", "ECHO x", "ECHO x", "AUTH hunter2", "2 auth me hunter2", "HELLO 3 AUTH default hunter2", "CONFIG SET masterauth hunter2",
+			"  ECHO \"a  b\" ", "3 ECHO x", "ECHO x", "ECHO x", "AUTH hunter2", "2 auth me hunter2",
+			"HELLO 3 AUTH default hunter2", "CONFIG SET masterauth hunter2",
 			"ACL SETUSER x >hunter2", "AUHT hunter2", "help auth", "ECHO " + strings.Repeat("x", 5000), "GET", "SET {k} \"\xff\"", "DEL {k}",
 		}, "\n")
 		for text != "" {
@@ -46,7 +47,8 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		want := []string{
-			"DEL {k}", "SET {k} \"\xff\"", "GET", "ACL SETUSER x ***", "CONFIG SET masterauth ***", "HELLO 3 AUTH *** ***", "2 auth *** ***", "AUTH ***", "ECHO x", "3 ECHO x", "ECHO \"a  b\"",
+			"DEL {k}", "SET {k} \"\xff\"", "GET", "ACL SETUSER x ***", "CONFIG SET masterauth ***", "HELLO 3 AUTH *** ***", "2 auth *** ***", "AUTH ***",
+			"ECHO x", "3 ECHO x", "ECHO \"a  b\"",
 		}
 		if got := lines("", 0); !slices.Equal(got, want) {
 			t.Errorf("%q", got)

@@ -152,8 +152,8 @@ func (s *Session) finish() {
 	}
 }
 
-// Recorder has a change recorded: it calls run, which makes the change and gives the reply, be it an error of the server. Where it can't record it, it returns
-// an error instead, and the change is not made.
+// Recorder has a change recorded: it calls run, which makes the change and gives the reply, be it an error of the server. Where it can't record it,
+// it returns an error instead, and the change is not made.
 type Recorder func(ctx context.Context, call *kvdb.SessionCall, run func() (kvdb.Reply, error)) error
 
 // RunOptions say how commands run.

@@ -148,7 +148,8 @@ func TestConfirm(t *testing.T) {
 		}))(t)
 	}
 	rest := run("2 INCR k\nflushall\nGET k\nFLUSHALL", "")
-	if want := []string{"INCR k: (integer) 1", "INCR k: (integer) 2", "flushall: FLUSHALL"}; !slices.Equal(results, want) || len(rest) != 3 || rest[0].Text != "flushall" {
+	if want := []string{"INCR k: (integer) 1", "INCR k: (integer) 2", "flushall: FLUSHALL"}; !slices.Equal(results, want) ||
+		len(rest) != 3 || rest[0].Text != "flushall" {
 		t.Errorf("%q, %v", results, rest)
 	}
 	// One word confirms one command.
@@ -398,7 +399,8 @@ func TestBigRepliesDontCostTheConnection(t *testing.T) {
 	for i := range 20_000 {
 		values = append(values, i)
 	}
-	for _, err := range []error{client.Set(ctx, "s", strings.Repeat("x", 20<<20), 0).Err(), client.RPush(ctx, "l", values...).Err(), client.HSet(ctx, "h", values...).Err()} {
+	for _, err := range []error{client.Set(ctx, "s", strings.Repeat("x", 20<<20), 0).Err(), client.RPush(ctx, "l", values...).Err(),
+		client.HSet(ctx, "h", values...).Err()} {
 		if err != nil {
 			t.Fatal(err)
 		}

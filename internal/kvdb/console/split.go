@@ -76,7 +76,8 @@ func split(line string) (words []word, err error) {
 				text = append(text, c)
 			case c == quote:
 				if p+1 < len(line) && !isSpace(line[p+1]) {
-					return append(words, word{string(text), start, p + 1}), &SyntaxError{Line: 1, Pos: p + 1, Reason: fmt.Sprintf("a blank must follow the quote %c that closes", quote)}
+					return append(words, word{string(text), start, p + 1}), &SyntaxError{Line: 1, Pos: p + 1,
+						Reason: fmt.Sprintf("a blank must follow the quote %c that closes", quote)}
 				}
 				done = true
 			case quote == '\'' && c == '\\' && at(p+1) == '\'':

@@ -65,7 +65,8 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		args, err := console.Split(line)
-		if _, parseErr := console.Parse(line); err == nil && strings.Trim(line, "\r\n") == line && !strings.Contains(line, "\n") && parseErr != nil && !strings.Contains(parseErr.Error(), "a command runs") {
+		if _, parseErr := console.Parse(line); err == nil && strings.Trim(line, "\r\n") == line && !strings.Contains(line, "\n") && parseErr != nil &&
+			!strings.Contains(parseErr.Error(), "a command runs") {
 			t.Errorf("Split takes %q, Parse says %v", line, parseErr)
 		}
 		if err != nil {

@@ -119,15 +119,18 @@ func TestMonitor(t *testing.T) {
 	if r := do(t, s, "MONITOR"); !r.Streaming || r.Text(false) != "OK\n" {
 		t.Errorf("%v, %v", r.Reply, r.Err)
 	}
-	for _, line := range []string{`SET "a b" "\xff"`, "AUTH hunter2", "AUTH default hunter2", "HELLO 3 AUTH default hunter2", "ACL SETUSER x >hunter2", "CONFIG SET masterauth hunter2",
-		"MIGRATE 127.0.0.1 1 none 0 1 AUTH hunter2", `EVAL "return redis.call('SET','k','v')" 0`, `EVAL "return redis.pcall('MIGRATE','127.0.0.1','1','none','0','1','AUTH','hunter2')" 0`, "ECHO done"} {
+	for _, line := range []string{`SET "a b" "\xff"`, "AUTH hunter2", "AUTH default hunter2", "HELLO 3 AUTH default hunter2",
+		"ACL SETUSER x >hunter2", "CONFIG SET masterauth hunter2",
+		"MIGRATE 127.0.0.1 1 none 0 1 AUTH hunter2", `EVAL "return redis.call('SET','k','v')" 0`,
+		`EVAL "return redis.pcall('MIGRATE','127.0.0.1','1','none','0','1','AUTH','hunter2')" 0`, "ECHO done"} {
 		do(t, other, line)
 	}
 	var all strings.Builder
 	for _, m := range read(t, s.Stream(), `"ECHO" "done"`) {
 		all.WriteString(m.Text(false))
 	}
-	for _, want := range []string{`] "SET" "a b" "\xff"` + "\n", ` lua] "SET" "k" "v"` + "\n", `"MIGRATE" "127.0.0.1" "1" "none" "0" "1" "AUTH" "***"` + "\n"} {
+	for _, want := range []string{`] "SET" "a b" "\xff"` + "\n", ` lua] "SET" "k" "v"` + "\n",
+		`"MIGRATE" "127.0.0.1" "1" "none" "0" "1" "AUTH" "***"` + "\n"} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("%s is missing in\n%s", want, &all)
 		}
