@@ -155,8 +155,7 @@ func healed(w *world, line *timeline) error {
 
 // pagesWork looks at every page of both webadmins once more.
 func pagesWork(w *world) (wrong []string) {
-	c := newClient(w, "last", 1, w.token)
-	c.token = ""
+	c := newClient(w, "last", 1, "")
 	jar := signedIn(c)
 	if jar == "" {
 		return []string{"nobody can sign in"}
