@@ -122,11 +122,26 @@ func (p *auditPages) toRecords(c echo.Context, records []audit.Record, cursor, n
 	}
 	list.Pager.Summary = recordsText(len(records), cursor != "", next != "")
 	for _, r := range records {
-		list.Rows = append(list.Rows, auditview.Row{
+		row := auditview.Row{
 			At: r.At, Actor: r.Actor, ActorURL: p.url("audit", values("actor", r.Actor)), Address: r.Address,
 			Verb: r.Verb, Object: r.Object, ObjectURL: p.objectURL(r.Object), CID: r.CID, CIDURL: p.invocationURL(r.CID),
 			Before: r.Before, After: r.After, Outcome: r.Outcome, Detail: r.Detail,
-		})
+		}
+		if row.Invocations = p.invocationsIn(r.Before); row.Invocations != nil {
+			row.Before = ""
+		}
+		list.Rows = append(list.Rows, row)
+	}
+	return list
+}
+
+// invocationsIn reads a list of nothing but CIDs, as a change of many dead letters has it; nil = it is something else.
+func (p *auditPages) invocationsIn(text string) (list []auditview.Invocation) {
+	for cid := range strings.FieldsSeq(text) {
+		if !broker.IsCID(cid) {
+			return nil
+		}
+		list = append(list, auditview.Invocation{CID: cid, URL: p.invocationURL(cid)})
 	}
 	return list
 }

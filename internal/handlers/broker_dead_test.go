@@ -104,6 +104,12 @@ func TestTickedDeadLetters(t *testing.T) {
 	}
 	a.wantState(cids[0], broker.Queued)
 	a.wantState(cids[1], broker.Dead)
+	links := a.page("/audit").Find(testid("invocations") + " a")
+	for i, cid := range []string{cids[0], cids[2]} {
+		if got := links.Eq(i); got.Text() != cid || got.AttrOr("href", "") != "/broker/invocations/"+cid {
+			t.Errorf("in the audit log the invocation %s leads to %q", got.Text(), got.AttrOr("href", ""))
+		}
+	}
 	job := a.settled(at(t, a.post("/broker/dead", []string{"do", "delete", "cid", cids[1]}, a.as, from)))
 	a.wantState(cids[1], broker.Dead) // nothing is deleted before somebody has said so
 	action := job.Find(testid("confirm")+" form").AttrOr("action", "")

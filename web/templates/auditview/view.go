@@ -37,9 +37,13 @@ type Row struct {
 	At                             time.Time
 	Actor, ActorURL, Address       string
 	Verb, Object, ObjectURL        string
-	CID, CIDURL                    string // of the invocation on whose behalf it was made; without a URL, one that is none of this broker
+	CID, CIDURL                    string       // of the invocation on whose behalf it was made; without a URL, one that is none of this broker
+	Invocations                    []Invocation // that were changed together; Before is "" then
 	Before, After, Outcome, Detail string
 }
+
+// Invocation is one of several that a record is of.
+type Invocation struct{ CID, URL string }
 
 func (r Row) kind() string {
 	switch r.Outcome {
