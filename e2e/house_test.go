@@ -38,6 +38,22 @@ func (a *api) waited(service string) {
 	a.command("ZADD", keys[0].(string), strconv.FormatInt(time.Now().Add(-2*time.Minute).UnixMicro(), 10), made.CID)
 }
 
+// TestOverviewLeftOpen: what comes to need someone is on an open overview half a minute later.
+func TestOverviewLeftOpen(t *testing.T) {
+	t.Parallel()
+	in := start(t, options{})
+	a := in.client(t)
+	p := in.browse(t, browsing{})
+	must(t, p.Clock().Install())
+	p.visit("/")
+	p.sees(p.GetByText("All is well."))
+	a.dies("orders")
+	must(t, status(a.web, a.url+"/", http.StatusOK)) // somebody else looks: open pages are told what is known for some seconds
+	must(t, p.Clock().FastForward("00:31"))
+	p.sees(p.row("need", "dead letter", "1"))
+	p.lacks(p.GetByText("All is well."))
+}
+
 // TestMorning opens the overview with one need of each kind, and follows each to its list.
 func TestMorning(t *testing.T) {
 	t.Parallel()

@@ -207,6 +207,13 @@ func acts() []scene {
 			p.click(p.button("Run"))
 			p.sees(p.GetByTestId("result"))
 		}},
+		{name: "a debugger", path: "/lua/mylib.rename_if_exists", do: func(p *page) {
+			p.fill(p.field("KEYS[1]"), "page:text")
+			p.fill(p.field("KEYS[2]"), "page:text:renamed")
+			p.click(p.button("Debug"))
+			p.click(p.button("Step"))
+			p.says(p.GetByTestId("debug").GetByTestId("where"), "line 4")
+		}},
 		{name: "problems", path: "/lua/page.archive", do: func(p *page) { p.click(p.GetByTestId("problems").Locator("summary")) }},
 		{name: "an invocation with wrong JSON", path: "/broker/invoke?service=demo:orders", do: func(p *page) {
 			p.fill(p.field("Payload, JSON"), `{"keys": ["a" "b"]}`)
