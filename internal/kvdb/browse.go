@@ -204,8 +204,23 @@ func fitsCursor(names []string) bool {
 	return n <= maxCarry
 }
 
-// describe looks at keys, each node's in one round trip. Those that are gone are left out.
+// describedTogether is how many keys are looked at in one round trip: a page of the browser. More would hold up others, who wait
+// while the server answers, and take memory for each command until the last is answered.
+const describedTogether = 200
+
+// describe looks at keys, some at a time, each node's in one round trip. Those that are gone are left out.
 func (db *DB) describe(ctx context.Context, restricted bool, names []string) ([]Key, error) {
+	items := make([]Key, 0, len(names))
+	for some := range slices.Chunk(names, describedTogether) {
+		var err error
+		if items, err = db.describeSome(ctx, restricted, some, items); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+func (db *DB) describeSome(ctx context.Context, restricted bool, names []string, items []Key) ([]Key, error) {
 	const each = 3
 	all := make([]exchange, 0, each*len(names))
 	for _, name := range names {
@@ -216,10 +231,6 @@ func (db *DB) describe(ctx context.Context, restricted bool, names []string) ([]
 		for _, args := range describing(name) {
 			all = append(all, exchange{args: args, to: to})
 		}
-	}
-	items := make([]Key, 0, len(names))
-	if len(all) == 0 {
-		return items, nil
 	}
 	db.exchangeAll(ctx, all, together{wire: wireOptions{restricted: restricted}})
 	for i, name := range names {
