@@ -99,6 +99,23 @@ func TestOpenPageWithoutRedis(t *testing.T) {
 	must(t, expect.Locator(p.Locator("main .stale")).ToHaveCount(0))
 }
 
+// TestPageComesByItself loads a page while Redis is away: it is there as soon as Redis is, without anybody's doing.
+func TestPageComesByItself(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	in := start(t, options{args: []string{"--redis-url", redis.url()}, may: failing})
+	in.client(t).create(of("CRM", "COUNTRY", "BQ", "PORTAL", "name", "Bonaire"))
+	p := in.browse(t, browsing{})
+	p.expects(http.StatusServiceUnavailable)
+	p.visit("/dictionaries/entries")
+	redis.kill()
+	eventually(t, func() error { return in.status("/readyz", http.StatusServiceUnavailable) })
+	p.visit("/dictionaries/translations")
+	p.says(p.Locator("[data-failed]"), "Redis is not reachable", "comes by itself")
+	redis.start()
+	p.says(p.GetByTestId("translation"), "Bonaire")
+}
+
 // awaitRedis waits until the server says that it is ready, and until the last of its connections has found out.
 func (a *api) awaitRedis() {
 	a.t.Helper()

@@ -248,6 +248,9 @@ func TestRedisAway(t *testing.T) {
 		if retry != pathOf(row) || d.Find("h1").Text() == "" {
 			t.Errorf("%s: Retry leads to %q", row.Name, retry)
 		}
+		if got := d.Find("[data-ready]").AttrOr("data-ready", ""); got != "/readyz" {
+			t.Errorf("%s: the page waits for %q", row.Name, got)
+		}
 		fragmentary := a.do(request(row), session(cookie), fragment)
 		if row.Name == "server" { // says it in its place
 			wantStatus(t, fragmentary, http.StatusOK)
@@ -259,6 +262,11 @@ func TestRedisAway(t *testing.T) {
 		if fragmentary.Header().Get("HX-Reswap") != "none" || !strings.Contains(fragmentary.Body.String(), "hx-swap-oob") {
 			t.Errorf("%s: a fragment gets %v\n%s", row.Name, fragmentary.Header(), fragmentary.Body)
 		}
+	}
+	sent := a.post("/settings/users", []string{"name", "bob"}, session(cookie))
+	wantStatus(t, sent, http.StatusServiceUnavailable)
+	if doc(t, sent).Find("[data-ready]").Length() != 0 {
+		t.Error("the page in place of a form's answer loads itself again")
 	}
 	wantProblem(t, a.get("/api/v1/audit", session(cookie)), http.StatusServiceUnavailable)
 	wantProblem(t, a.get("/api/v1/audit", bearer(token+"x")), http.StatusUnauthorized)

@@ -87,9 +87,13 @@ func (s *site) errorPage(c echo.Context, p problem.Problem) templ.Component {
 		return luaview.BusyInstead(luaview.BusyPage{Page: page, RequestID: p.RequestID, Busy: s.busyWith(true, known && record.Role.Allows(Operator))})
 	}
 	if p.Outcome != problem.Unknown {
-		return layout.ErrorPage(page, layout.ErrorProps{
+		e := layout.ErrorProps{
 			Status: p.Status, Title: p.Title, Text: p.Detail, RequestID: p.RequestID, Retry: p.Status >= http.StatusInternalServerError,
-		})
+		}
+		if p.Status == http.StatusServiceUnavailable && !changes(c.Request()) {
+			e.Ready = s.url("readyz")
+		}
+		return layout.ErrorPage(page, e)
 	}
 	props := errorview.Props{Status: p.Status, Title: p.Title, Text: p.Detail, RequestID: p.RequestID}
 	if props.CheckURL = localPath(p.Check); props.CheckURL == "" {

@@ -8,6 +8,7 @@ import "./lib/drop.js";
 import "./lib/keys.js";
 import "./lib/lines.js";
 import "./lib/menus.js";
+import "./lib/ready.js";
 import "./lib/theme.js";
 import "./lib/times.js";
 import "./lib/toasts.js";
