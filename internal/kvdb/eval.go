@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,10 +111,18 @@ func (db *DB) eval(ctx context.Context, e *Eval) (Result, error) {
 	return r, nil
 }
 
+// refusedWords are in what a server says that runs no script now: the code at its beginning, and words after it.
+var refusedWords = [][2]string{
+	{"BUSY", " is busy running a script"}, {"LOADING", " is loading the dataset"}, {"MASTERDOWN", " is down"},
+	{"CLUSTERDOWN", " The cluster is down"}, {"CLUSTERDOWN", " Hash slot not served"}, {"TRYAGAIN", " Multiple keys request"},
+}
+
 // saysRefused says whether a reply is what a server says that runs no script now; a script may say the same.
 func saysRefused(r Reply) bool {
-	return r.Kind == KindError && (strings.HasPrefix(r.Text, "BUSY ") && strings.Contains(r.Text, " is busy running a script") ||
-		strings.HasPrefix(r.Text, "LOADING ") && strings.Contains(r.Text, " is loading the dataset"))
+	return r.Kind == KindError && slices.ContainsFunc(refusedWords, func(words [2]string) bool {
+		rest, ok := strings.CutPrefix(r.Text, words[0])
+		return ok && strings.Contains(rest, words[1])
+	})
 }
 
 // refusal is how a server replies to a plain read of the keys (without any, to PING) that it refuses; nil = it does not.

@@ -74,9 +74,7 @@ func TestErrorsOfScripts(t *testing.T) {
 	kvtest.Each(t, func(t *testing.T, db *kvdb.DB) {
 		ctx := t.Context()
 		for i, text := range []string{
-			"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1", "MOVED x", "TRYAGAIN Multiple keys request during rehashing of slot",
-			"CLUSTERDOWN The cluster is down",
-			"BUSY later", "LOADING x", "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "OOM x",
+			"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1", "MOVED x", "TRYAGAIN x", "CLUSTERDOWN x", "BUSY later", "LOADING x", "MASTERDOWN x", "OOM x",
 			"READONLY x", "NOAUTH x", "NOPERM x",
 			"ERR unknown command `EVALSHA`, with args beginning with: ", "MISCONF x", "UNBLOCKED x",
 		} {
@@ -92,11 +90,16 @@ func TestErrorsOfScripts(t *testing.T) {
 			}
 		}
 		// What can't be told apart from a refusal that is over: unknown, but not repeated.
-		key := string(db.Keys()) + "busy"
-		_, err := db.Eval(ctx, kvdb.Eval{Text: `redis.call('INCR', KEYS[1])
-			return redis.error_reply('BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.')`, Keys: []string{key}})
-		if n := db.Client().Get(ctx, key).Val(); n != "1" || !errors.Is(err, kvdb.ErrUnknown) {
-			t.Errorf("a false BUSY: %v, ran %q times", err, n)
+		for i, text := range []string{
+			"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", "LOADING Redis is loading the dataset in memory",
+			"CLUSTERDOWN The cluster is down", "CLUSTERDOWN The cluster is down and only accepts read commands", "CLUSTERDOWN Hash slot not served",
+			"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", "TRYAGAIN Multiple keys request during rehashing of slot",
+		} {
+			key := fmt.Sprintf("%sfalse%d", db.Keys(), i)
+			_, err := db.Eval(ctx, kvdb.Eval{Text: `redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])`, Keys: []string{key}, Args: []string{text}})
+			if n := db.Client().Get(ctx, key).Val(); n != "1" || !errors.Is(err, kvdb.ErrUnknown) {
+				t.Errorf("a false %s: %v, ran %q times", text, err, n)
+			}
 		}
 	})
 }
