@@ -171,6 +171,12 @@ func (db *DB) evalOnce(ctx context.Context, e *Eval, to string, asking, asText b
 	if err != nil {
 		return Result{}, err
 	}
+	if !asText {
+		if err := w.mustHave(ctx, e.SHA1); err != nil {
+			db.wires.put(w)
+			return Result{}, err
+		}
+	}
 	if asking {
 		if _, err := w.ask(ctx, "ASKING"); err != nil {
 			db.wires.put(w)

@@ -13,7 +13,10 @@ import (
 // This file has servers remember scripts. A script whose reply was NOSCRIPT is run again only where it is proven that it didn't
 // run: the script itself may reply so.
 
-const maxGates = 10_000
+const (
+	maxGates = 10_000
+	maxHas   = 1000 // scripts that a connection remembers
+)
 
 // scriptGate lets the runs of a script on a node pass, and keeps them off while the node is told the script again. So it is
 // known of each run whether it was over before that.
@@ -62,15 +65,19 @@ func (db *DB) evalOn(ctx context.Context, e *Eval, to string, asking bool) (Resu
 	}
 	gate.quick.Store(err == nil && r.Took < quickEval && !r.Truncated)
 	gate.RUnlock()
-	if err != nil || asText || !saysNoScript(r) {
+	unsent := errors.Is(err, errNoScript)
+	if !unsent && (err != nil || asText || !saysNoScript(r)) {
 		return r, err
 	}
-	if err := db.tell(ctx, e, to, gate, told); err != nil {
+	if err := db.tell(ctx, e, to, gate, told, unsent); err != nil {
 		return Result{}, err
 	}
 	gate.RLock()
 	defer gate.RUnlock()
 	r, err = db.evalOnce(ctx, e, to, asking, false)
+	if errors.Is(err, errNoScript) { // somebody has it forget all the time
+		return db.evalOnce(ctx, e, to, asking, true)
+	}
 	if err == nil && saysNoScript(r) {
 		has, err := db.hasScript(ctx, to, e.SHA1)
 		if err != nil || !has {
@@ -94,8 +101,8 @@ func forgotten(err error) error {
 }
 
 // tell has a server remember a script. nil says that a run which began when it had been told so often, and which found no
-// script, surely didn't run: after its reply, and before it was told again, the server still had none.
-func (db *DB) tell(ctx context.Context, e *Eval, to string, gate *scriptGate, told int) error {
+// script, surely didn't run: it wasn't sent, or after its reply, and before it was told again, the server still had none.
+func (db *DB) tell(ctx context.Context, e *Eval, to string, gate *scriptGate, told int, unsent bool) error {
 	gate.Lock()
 	defer gate.Unlock()
 	if gate.told != told {
@@ -104,6 +111,9 @@ func (db *DB) tell(ctx context.Context, e *Eval, to string, gate *scriptGate, to
 	has, err := db.hasScript(ctx, to, e.SHA1)
 	if err != nil {
 		return forgotten(err)
+	}
+	if has && unsent {
+		return nil
 	}
 	if has {
 		// Another process has told it in between, or the script has run and lies.
@@ -133,11 +143,40 @@ func (db *DB) hasScript(ctx context.Context, to, sha string) (bool, error) {
 		return false, err
 	}
 	defer db.wires.put(w)
+	return w.hasScript(ctx, sha)
+}
+
+func (w *wire) hasScript(ctx context.Context, sha string) (bool, error) {
 	reply, err := w.ask(ctx, "SCRIPT", "EXISTS", sha)
 	if err == nil && len(reply.Items) != 1 {
 		err = errNotRedis
 	}
 	return err == nil && reply.Items[0].Text == "1", err
+}
+
+// errNoScript is within the error of a run that wasn't sent, as the server has no such script.
+var errNoScript = errors.New("the server has no such script")
+
+// mustHave asks once on each connection whether the server has a script: one that has begun anew has none, and to ask before leaves
+// no doubt about a run, as its reply NOSCRIPT would where another process has told the server meanwhile.
+func (w *wire) mustHave(ctx context.Context, sha string) error {
+	if w.has[sha] {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	has, err := w.hasScript(ctx, sha)
+	if err != nil {
+		return notRun(err)
+	}
+	if !has {
+		return &notSentError{errNoScript}
+	}
+	if w.has == nil || len(w.has) >= maxHas {
+		w.has = map[string]bool{}
+	}
+	w.has[sha] = true
+	return nil
 }
 
 func (db *DB) loadOn(ctx context.Context, to, text string) error {

@@ -208,6 +208,40 @@ func TestForgottenScript(t *testing.T) {
 	}
 }
 
+// TestScriptOfTwoProcesses: when a server begins anew, all processes run a script at once, and each knows what became of it.
+func TestScriptOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"single", "cluster"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			srv, url := newServer(t, mode, "--appendonly", "yes", "--appendfsync", "always")
+			processes := []*kvdb.DB{open(t, url), open(t, url), open(t, url)}
+			want := int64(0)
+			for range 5 {
+				var wg sync.WaitGroup
+				for _, db := range processes {
+					for range 10 {
+						want++
+						wg.Go(func() {
+							if r, err := db.Eval(t.Context(), kvdb.Eval{Text: count, Keys: []string{"k"}}); err != nil || r.Reply.Kind != kvdb.KindInteger {
+								t.Errorf("%v, %v", r.Reply, err)
+							}
+						})
+					}
+				}
+				wg.Wait()
+				if n, err := processes[0].Client().Get(t.Context(), "k").Int64(); err != nil || n != want {
+					t.Fatalf("ran %d times, want %d (%v)", n, want, err)
+				}
+				srv.Restart()
+				for _, db := range processes {
+					awaitHealth(t, db, kvdb.StatusOK)
+				}
+			}
+		})
+	}
+}
+
 // TestEvalIsUnknown kills the server while a script runs, and pauses it.
 func TestEvalIsUnknown(t *testing.T) {
 	t.Parallel()

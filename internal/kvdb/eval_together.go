@@ -2,8 +2,8 @@ package kvdb
 
 import (
 	"context"
-
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -91,6 +91,10 @@ func (db *DB) evalMany(ctx context.Context, to string, all []*evalCall) {
 		fail(err)
 		return
 	}
+	if all = w.havingAll(ctx, all); len(all) == 0 {
+		db.wires.put(w)
+		return
+	}
 	w.out = w.out[:0]
 	for _, c := range all {
 		w.out = c.e.request(w.out, false)
@@ -126,6 +130,24 @@ func (db *DB) evalMany(ctx context.Context, to string, all []*evalCall) {
 	}
 	w.over = !stop()
 	db.wires.put(w)
+}
+
+// havingAll returns the runs whose scripts the server has; to the others it says that theirs is not there.
+func (w *wire) havingAll(ctx context.Context, all []*evalCall) []*evalCall {
+	for i, c := range all {
+		if !w.has[c.e.SHA1] {
+			having := slices.Clone(all[:i])
+			for _, c := range all[i:] {
+				if err := w.mustHave(ctx, c.e.SHA1); err != nil {
+					c.finish(Result{}, err)
+				} else {
+					having = append(having, c)
+				}
+			}
+			return having
+		}
+	}
+	return all
 }
 
 // later tells the callers that their scripts may still run, and waits for the replies without them.

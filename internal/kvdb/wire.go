@@ -28,7 +28,8 @@ type wire struct {
 	id   string // the server's number for it
 	run  string // which run of which server this is; "" = nobody has asked
 	idle time.Time
-	over bool // an error, or what is still to come of a reply, makes it useless
+	over bool            // an error, or what is still to come of a reply, makes it useless
+	has  map[string]bool // scripts that the server had since this connection began; see mustHave
 	out  []byte
 	sys  syscall.RawConn // to look at it without reading; nil = nobody can
 }
