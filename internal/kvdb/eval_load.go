@@ -16,6 +16,9 @@ import (
 const (
 	maxGates = 10_000
 	maxHas   = 1000 // scripts that a connection remembers
+
+	timesTold = 3 // a server is told a script for one run, if somebody has it forget again
+	neverMind = -1
 )
 
 // scriptGate lets the runs of a script on a node pass, and keeps them off while the node is told the script again. So it is
@@ -54,37 +57,51 @@ func (db *DB) evalOn(ctx context.Context, e *Eval, to string, asking bool) (Resu
 		return db.evalOnce(ctx, e, to, asking, true)
 	}
 	gate := db.gates.get(to, e.SHA1)
-	gate.RLock()
-	told, asText := gate.told, gate.doubts
-	var r Result
-	var err error
-	if gate.quick.Load() && !asText && !asking && e.Limit == evalTime {
-		r, err = db.evalTogether(ctx, e, to)
-	} else {
-		r, err = db.evalOnce(ctx, e, to, asking, asText)
-	}
-	gate.quick.Store(err == nil && r.Took < quickEval && !r.Truncated)
-	gate.RUnlock()
+	r, told, err := db.evalGated(ctx, e, to, asking, gate)
 	unsent := errors.Is(err, errNoScript)
-	if !unsent && (err != nil || asText || !saysNoScript(r)) {
+	if !unsent && (err != nil || told == neverMind || !saysNoScript(r)) {
 		return r, err
 	}
-	if err := db.tell(ctx, e, to, gate, told, unsent); err != nil {
-		return Result{}, err
-	}
-	gate.RLock()
-	defer gate.RUnlock()
-	r, err = db.evalOnce(ctx, e, to, asking, false)
-	if errors.Is(err, errNoScript) { // somebody has it forget all the time
-		return db.evalOnce(ctx, e, to, asking, true)
-	}
-	if err == nil && saysNoScript(r) {
-		has, err := db.hasScript(ctx, to, e.SHA1)
-		if err != nil || !has {
-			return Result{}, forgotten(err)
+	for range timesTold {
+		if err := db.tell(ctx, e, to, gate, told, unsent); err != nil {
+			return Result{}, err
 		}
+		if r, told, err = db.evalTold(ctx, e, to, asking, gate); !errors.Is(err, errNoScript) {
+			break
+		}
+		unsent = true
 	}
 	return r, err
+}
+
+// evalGated runs the script while the server is not told any. told is how often it had been before; neverMind = it was sent as a text.
+func (db *DB) evalGated(ctx context.Context, e *Eval, to string, asking bool, gate *scriptGate) (r Result, told int, err error) {
+	gate.RLock()
+	defer gate.RUnlock()
+	told = gate.told
+	switch {
+	case gate.doubts:
+		told = neverMind
+		r, err = db.evalOnce(ctx, e, to, asking, true)
+	case gate.quick.Load() && !asking && e.Limit == evalTime:
+		r, err = db.evalTogether(ctx, e, to)
+	default:
+		r, err = db.evalOnce(ctx, e, to, asking, false)
+	}
+	gate.quick.Store(err == nil && r.Took < quickEval && !r.Truncated)
+	return r, told, err
+}
+
+// evalTold is evalGated where the server was told just now: if it has the script still, a NOSCRIPT is the script's own word.
+func (db *DB) evalTold(ctx context.Context, e *Eval, to string, asking bool, gate *scriptGate) (r Result, told int, err error) {
+	gate.RLock()
+	defer gate.RUnlock()
+	if r, err = db.evalOnce(ctx, e, to, asking, false); err == nil && saysNoScript(r) {
+		if has, err := db.hasScript(ctx, to, e.SHA1); err != nil || !has {
+			return Result{}, gate.told, forgotten(err)
+		}
+	}
+	return r, gate.told, err
 }
 
 func saysNoScript(r Result) bool {
