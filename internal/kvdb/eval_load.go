@@ -186,7 +186,7 @@ func (w *wire) mustHave(ctx context.Context, sha string) error {
 	if err != nil {
 		return notRun(err)
 	}
-	if !has {
+	if !has || w.over { // over without an error: the time was up just then
 		return &notSentError{errNoScript}
 	}
 	if w.has == nil || len(w.has) >= maxHas {

@@ -137,11 +137,18 @@ func (w *wire) havingAll(ctx context.Context, all []*evalCall) []*evalCall {
 	for i, c := range all {
 		if !w.has[c.e.SHA1] {
 			having := slices.Clone(all[:i])
-			for _, c := range all[i:] {
-				if err := w.mustHave(ctx, c.e.SHA1); err != nil {
-					c.finish(Result{}, err)
-				} else {
+			for n, c := range all[i:] {
+				err := w.mustHave(ctx, c.e.SHA1)
+				switch {
+				case err == nil:
 					having = append(having, c)
+				case w.over: // what may still come on it would be taken for the reply of a run
+					for _, c := range slices.Concat(having, all[i+n:]) {
+						c.finish(Result{}, err)
+					}
+					return nil
+				default:
+					c.finish(Result{}, err)
 				}
 			}
 			return having
